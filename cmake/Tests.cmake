@@ -18,7 +18,7 @@ function(df_unit_tests)
     set(target "${T_MODULE}_${name}")
     add_executable(${target} "${file}" ${T_SOURCES})
     df_own_code(${target})
-    df_link(${target} PRIVATE "${own};${T_DEPS};core_async;core_base" "cmocka;${T_LIBS}")
+    df_link(${target} PRIVATE "${own};${T_DEPS};core_async;core_base" PRIVATE "cmocka;${T_LIBS}")
     # assert_* macros of cmocka cast pointers to integers and declare setjmp users; tests may be long.
     target_compile_options(${target} PRIVATE -Wno-frame-larger-than -Wno-missing-prototypes)
     set_target_properties(${target} PROPERTIES

@@ -1,0 +1,75 @@
+/* The one checker of final engine bodies. Every create, update, connect, exec and volume/network body passes it inside
+ * core/docker right before it is sent; nothing in the product can send a body around it. Allow list: a key that is not
+ * known here is refused, whoever asks. Pure functions, no I/O. */
+#pragma once
+#include "core/base/arena.h"
+#include "core/base/err.h"
+#include "core/base/json.h"
+
+/* X(symbol, permission): the right that allows what is refused without it. */
+#define GUARD_RIGHTS(X)                                                                                                \
+    X(PRIVILEGED, "container:privileged")                                                                              \
+    X(HOST_NAMESPACES, "container:host-namespaces")                                                                    \
+    X(FOREIGN_NAMESPACES, "container:foreign-namespaces") /* container:<id> outside the own project, volumes_from */    \
+    X(CAPABILITIES, "container:capabilities")                                                                          \
+    X(SECURITY_OPTIONS, "container:security-options")                                                                  \
+    X(DEVICES, "container:devices")                                                                                    \
+    X(SYSCTLS, "container:sysctls")                                                                                    \
+    X(RUNTIME, "container:runtime")                                                                                    \
+    X(CGROUP, "container:cgroup")                                                                                      \
+    X(HOST_PATHS, "container:host-paths")                                                                              \
+    X(LOG_DRIVER, "container:log-driver")                                                                              \
+    X(VOLUME_DRIVER, "volume:driver-options")                                                                          \
+    X(NETWORK_DRIVER, "network:host-driver")
+enum guard_right {
+#define X(sym, perm) GUARD_##sym,
+    GUARD_RIGHTS(X)
+#undef X
+        GUARD_RIGHTS_MAX
+};
+#define GUARD_BIT(r) (1u << (r))
+#define GUARD_ALL ((1u << GUARD_RIGHTS_MAX) - 1)
+
+/** Who asks. Zeroed = no rights. Pointers are borrowed for the call. */
+struct guard_rights {
+    uint32_t allow;                        /* GUARD_BIT()s */
+    const char *const *allow_paths;        /* host path prefixes that need no right (the application's own files) */
+    size_t nallow_paths;
+    const char *const *forbid_paths;       /* more forbidden prefixes: our data directory, the engine's socket */
+    size_t nforbid_paths;
+    /** Is this container (id or name) part of the caller's own project? NULL = none is. */
+    bool (*own_container)(void *ctx, const char *ref);
+    /** Local engine only: resolve symlinks of a host path; false = leave as it is. NULL = lexical check only. */
+    bool (*resolve_path)(void *ctx, const char *path, char *out, size_t size);
+    void *ctx;
+};
+extern const struct guard_rights GUARD_NOBODY;    /* no rights at all */
+extern const struct guard_rights GUARD_EVERYTHING; /* administrators; unknown keys are refused all the same */
+const char *guard_permission(enum guard_right r);
+/** -1 when no such permission exists here. */
+int guard_right_of(const char *permission);
+
+enum guard_body { GUARD_CONTAINER, GUARD_UPDATE, GUARD_EXEC, GUARD_NETWORK, GUARD_CONNECT, GUARD_VOLUME };
+
+struct guard_violation {
+    const char *pointer;     /* RFC 6901 into the body: /HostConfig/Binds/0 */
+    const char *rule;        /* privileged, host-path, unknown-key, ...: stable, documented in README.md */
+    const char *message;     /* for a person */
+    const char *permission;  /* would allow it; NULL = nothing does */
+    const struct guard_violation *next;
+};
+/** All violations in body order, NULL when the body is fine; *ret_n counts them. At most 256 are listed. */
+size_t docker_body_check(struct arena *a, enum guard_body kind, const struct json *body,
+                         const struct guard_rights *rights, const struct guard_violation **ret);
+/** ERR_POLICY with details.violations = [{pointer, rule, message, permission}], or NULL. */
+MUST_CHECK err_t guard_check(struct arena *a, enum guard_body kind, const struct json *body,
+                             const struct guard_rights *rights);
+/** A volume as the engine shows it (GET /volumes/{name}): a volume made elsewhere with bind options is a host path. */
+size_t guard_existing_volume(struct arena *a, const struct json *volume, const char *pointer,
+                             const struct guard_rights *rights, const struct guard_violation **ret);
+err_t guard_error(struct arena *a, const struct guard_violation *v); /* NULL for NULL */
+
+/** Lexical canonical form of an absolute path: no //, ., .., no trailing slash. NULL if not absolute or with NUL. */
+char *guard_path_canonical(struct arena *a, struct str path);
+/** Is a canonical host path one of, inside, or a parent of the forbidden ones? */
+bool guard_path_forbidden(const char *canonical, const struct guard_rights *rights);

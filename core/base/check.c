@@ -1,0 +1,22 @@
+#include "core/base/check.h"
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+void check_failed(const char *expr, const char *file, int line) {
+    char text[512];
+    int n = snprintf(text, sizeof(text), "CHECK failed: %s at %s:%d\n", expr, file, line);
+    size_t left = n < 0 ? 0 : (size_t)n < sizeof(text) ? (size_t)n : sizeof(text) - 1;
+    /* write, not stdio: the process state is unknown and stderr may be locked by this very thread */
+    for (const char *p = text; left > 0;) {
+        ssize_t w = write(STDERR_FILENO, p, left);
+        if (w < 0 && errno == EINTR)
+            continue;
+        if (w <= 0)
+            break;
+        p += w;
+        left -= (size_t)w;
+    }
+    abort();
+}

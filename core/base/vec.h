@@ -14,4 +14,4 @@ void vec_grow_(struct arena *a, void **v, size_t n, size_t *cap, size_t size);
             vec_grow_((a), (void **)&(vec)->v, (vec)->n, &(vec)->cap, sizeof(*(vec)->v));                             \
         &(vec)->v[(vec)->n++];                                                                                         \
     })
-#define vec_each(it, vec) (__typeof__((vec)->v) it = (vec)->v; it < (vec)->v + (vec)->n; it++)
+#define vec_each(it, vec) (__typeof__(*(vec)->v) *it = (vec)->v; it < (vec)->v + (vec)->n; it++)

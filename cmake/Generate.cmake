@@ -1,7 +1,6 @@
 # Generated sources: prepared statements, migrations, embedded UI.  All land in ${DF_GEN_DIR}, which
 # is an include root, as gen/<folder>/<file>.
 set(PY3 /usr/bin/python3)
-set(DF_STATIC_DIRS core server handlers cli)
 
 file(GLOB sql_files CONFIGURE_DEPENDS
   "${CMAKE_SOURCE_DIR}/sql/queries/*.sql" "${CMAKE_SOURCE_DIR}/sql/migrations/*.sql")
@@ -17,11 +16,7 @@ add_custom_command(
   COMMENT "SQL: statements and migrations"
   VERBATIM)
 
-if(EXISTS "${DF_UI_DIR}/index.html")
-  file(GLOB_RECURSE ui_files CONFIGURE_DEPENDS "${DF_UI_DIR}/*")
-else()
-  set(ui_files "")
-endif()
+file(GLOB_RECURSE ui_files CONFIGURE_DEPENDS "${DF_UI_DIR}/*")
 set(ui_out "${DF_GEN_DIR}/server/static_assets.h" "${DF_GEN_DIR}/server/static_assets.c")
 add_custom_command(
   OUTPUT "${DF_GEN_DIR}/ui.stamp"

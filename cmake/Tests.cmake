@@ -1,6 +1,11 @@
 # tests/unit/<module>/test_*.c: each file one cmocka program, linked with the module's own target.
 # A folder may have a CMakeLists.txt that calls df_unit_tests() itself with more to link.
 
+# Tests may be long and keep their data on the (ordinary) stack.  A library of its own, because flags of
+# libraries come after the target's, in the order of linking.
+add_library(df_test_flags INTERFACE)
+target_compile_options(df_test_flags INTERFACE -Wno-frame-larger-than -Wno-missing-prototypes)
+
 # df_unit_tests([MODULE <name>] [DEPS ...] [LIBS ...] [SOURCES <helper files>])
 function(df_unit_tests)
   cmake_parse_arguments(T "" "MODULE;DIR" "DEPS;LIBS;SOURCES" ${ARGN})
@@ -19,8 +24,7 @@ function(df_unit_tests)
     add_executable(${target} "${file}" ${T_SOURCES})
     df_own_code(${target})
     df_link(${target} PRIVATE "${own};${T_DEPS};core_async;core_base" PRIVATE "cmocka;${T_LIBS}")
-    # assert_* macros of cmocka cast pointers to integers and declare setjmp users; tests may be long.
-    target_compile_options(${target} PRIVATE -Wno-frame-larger-than -Wno-missing-prototypes)
+    target_link_libraries(${target} PRIVATE df_test_flags)
     set_target_properties(${target} PROPERTIES
       OUTPUT_NAME ${name} RUNTIME_OUTPUT_DIRECTORY "${CMAKE_BINARY_DIR}/tests/unit/${T_MODULE}")
     add_test(NAME ${T_MODULE}/${name} COMMAND ${target} WORKING_DIRECTORY "${CMAKE_SOURCE_DIR}")
@@ -36,7 +40,7 @@ function(df_fuzz_targets)
     add_executable(${name} "${file}")
     df_own_code(${name})
     df_link(${name} PRIVATE "df_handlers;df_server;${DF_CORE}" PRIVATE "")
-    target_compile_options(${name} PRIVATE -Wno-missing-prototypes)
+    target_link_libraries(${name} PRIVATE df_test_flags)
     target_link_options(${name} PRIVATE -fsanitize=fuzzer)
     set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY "${CMAKE_BINARY_DIR}/tests/fuzz")
   endforeach()

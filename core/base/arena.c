@@ -286,7 +286,9 @@ size_t arena_used(const struct arena *a) { return a->total; }
 size_t arena_peak(const struct arena *a) { return a->peak; }
 const char *arena_owner(const struct arena *a) { return a->owner; }
 
-struct arena *arena_current(void) { return current; }
+struct arena *arena_current(void) {
+    return current;
+}
 
 struct arena *arena_set_current(struct arena *a) {
     struct arena *old = current;

@@ -113,7 +113,9 @@ void buf_consume(struct buf *b, size_t n) {
         memmove(b->p, b->p + n, b->n);
 }
 
-struct str buf_str(const struct buf *b) { return str_n(b->p != NULL ? b->p : "", b->n); }
+struct str buf_str(const struct buf *b) {
+    return str_n(b->p != NULL ? b->p : "", b->n);
+}
 
 void buf_put(struct buf *b, const void *p, size_t n) {
     if (b->failed || n == 0)

@@ -10,13 +10,13 @@ struct buf {
 };
 void buf_init(struct buf *b, size_t start, size_t max); /* nothing allocated until the first append when start is 0 */
 void buf_done(struct buf *b);
-void buf_clear(struct buf *b);                           /* keeps the memory */
+void buf_clear(struct buf *b); /* keeps the memory */
 MUST_CHECK err_t buf_append(struct buf *b, const void *p, size_t n);
 MUST_CHECK err_t buf_printf(struct buf *b, const char *fmt, ...) PRINTF_LIKE(2, 3);
 /** Room for at least n bytes at the end; write then buf_added(). NULL when above max. */
 char *buf_reserve(struct buf *b, size_t n);
 void buf_added(struct buf *b, size_t n);
-void buf_consume(struct buf *b, size_t n);               /* drop from the front */
+void buf_consume(struct buf *b, size_t n); /* drop from the front */
 struct str buf_str(const struct buf *b);
 /** Writer style: failures are remembered in `failed` and reported by buf_check(). */
 void buf_put(struct buf *b, const void *p, size_t n);

@@ -158,8 +158,8 @@ err_t time_parse_rfc3339(struct str s, int64_t *ret_us) {
 static const struct {
     const char *name;
     int64_t ns;
-} units[] = {{"ns", 1},           {"us", 1000},        {"\xc2\xb5s", 1000},    {"\xce\xbcs", 1000},
-             {"ms", 1000000},     {"s", 1000000000},   {"m", 60000000000},     {"h", 3600000000000}};
+} units[] = {{"ns", 1},       {"us", 1000},      {"\xc2\xb5s", 1000}, {"\xce\xbcs", 1000},
+             {"ms", 1000000}, {"s", 1000000000}, {"m", 60000000000},  {"h", 3600000000000}};
 
 static bool take_unit(struct str s, size_t *at, int64_t *ret) {
     size_t end = *at;

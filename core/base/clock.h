@@ -27,5 +27,5 @@ char *duration_format(struct arena *a, int64_t ns); /* Go form "1m0s" */
 #define DEADLINE_NONE UINT64_MAX
 static inline uint64_t deadline_in(uint64_t ms) { return clock_mono_ms() + ms; }
 static inline uint64_t deadline_min(uint64_t a, uint64_t b) { return a < b ? a : b; }
-#define SECONDS(n) ((uint64_t)(n) * 1000)
-#define MINUTES(n) ((uint64_t)(n) * 60000)
+#define SECONDS(n) ((uint64_t)(n)*1000)
+#define MINUTES(n) ((uint64_t)(n)*60000)

@@ -113,9 +113,12 @@ static const char *format(struct arena *a, const char *fmt, va_list ap) {
     int n = vsnprintf(text, sizeof(text), fmt, ap);
     CHECK(n >= 0);
     if ((size_t)n >= sizeof(text)) {
+        /* not in the middle of a character: drop the last one if it has several bytes */
         n = sizeof(text) - 1;
-        while (n > 0 && ((unsigned char)text[n] & 0xc0) == 0x80)
-            n--; /* not in the middle of a character */
+        while (n > 0 && ((unsigned char)text[n - 1] & 0xc0) == 0x80)
+            n--;
+        if (n > 0 && (unsigned char)text[n - 1] >= 0xc0)
+            n--;
     }
     return arena_strndup(a, text, (size_t)n);
 }

@@ -123,7 +123,8 @@ MUST_CHECK err_t err_new_at(const char *file, int line, enum err_code code, cons
 MUST_CHECK err_t err_wrap_at(const char *file, int line, err_t cause, const char *fmt, ...) PRINTF_LIKE(4, 5);
 #define err_wrap(cause, ...) err_wrap_at(__FILE__, __LINE__, (cause), __VA_ARGS__)
 /** Same with another code (e.g. a 404 of an upstream that is our 502). */
-MUST_CHECK err_t err_wrap_as_at(const char *file, int line, enum err_code code, err_t cause, const char *fmt, ...) PRINTF_LIKE(5, 6);
+MUST_CHECK err_t err_wrap_as_at(const char *file, int line, enum err_code code, err_t cause, const char *fmt, ...)
+    PRINTF_LIKE(5, 6);
 #define err_wrap_as(code, cause, ...) err_wrap_as_at(__FILE__, __LINE__, (code), (cause), __VA_ARGS__)
 /** Copy of e with one more client-visible detail / with the field set. */
 MUST_CHECK err_t err_detail(err_t e, const char *key, const char *value);

@@ -9,8 +9,8 @@
 enum kind { LITERAL, ANY_ONE, CLASS, STAR, STAR2, STAR2_SLASH };
 struct token {
     uint8_t kind;
-    unsigned char c;       /* LITERAL */
-    uint16_t at, len;      /* CLASS: range of the pattern between the brackets */
+    unsigned char c;  /* LITERAL */
+    uint16_t at, len; /* CLASS: range of the pattern between the brackets */
 };
 struct program {
     struct str pattern;

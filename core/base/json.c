@@ -64,7 +64,9 @@ struct json *json_getn(const struct json *obj, struct str key) {
     return i < 0 ? NULL : obj->obj.v[i].value;
 }
 
-struct json *json_get(const struct json *obj, const char *key) { return key == NULL ? NULL : json_getn(obj, str_of(key)); }
+struct json *json_get(const struct json *obj, const char *key) {
+    return key == NULL ? NULL : json_getn(obj, str_of(key));
+}
 
 struct json *json_at(const struct json *arr, size_t i) {
     return json_is(arr, JSON_ARRAY) && i < arr->arr.n ? arr->arr.v[i] : NULL;
@@ -134,12 +136,16 @@ const char *json_str(const struct json *j) { return json_is(j, JSON_STRING) ? j-
 const char *json_str_or(const struct json *j, const char *dflt) { return json_is(j, JSON_STRING) ? j->s.p : dflt; }
 const char *json_get_str(const struct json *obj, const char *key) { return json_str(json_get(obj, key)); }
 int64_t json_int_or(const struct json *j, int64_t dflt) { return json_is(j, JSON_INT) ? j->i : dflt; }
-int64_t json_get_int(const struct json *obj, const char *key, int64_t dflt) { return json_int_or(json_get(obj, key), dflt); }
+int64_t json_get_int(const struct json *obj, const char *key, int64_t dflt) {
+    return json_int_or(json_get(obj, key), dflt);
+}
 double json_num_or(const struct json *j, double dflt) {
     return json_is(j, JSON_INT) ? (double)j->i : json_is(j, JSON_REAL) ? j->real.d : dflt;
 }
 bool json_bool_or(const struct json *j, bool dflt) { return json_is(j, JSON_BOOL) ? j->b : dflt; }
-bool json_get_bool(const struct json *obj, const char *key, bool dflt) { return json_bool_or(json_get(obj, key), dflt); }
+bool json_get_bool(const struct json *obj, const char *key, bool dflt) {
+    return json_bool_or(json_get(obj, key), dflt);
+}
 
 /* ---- comparing ---- */
 
@@ -200,7 +206,9 @@ static struct json *node(struct arena *a, enum json_type t) {
     return j;
 }
 
-struct json *json_null(struct arena *a) { return node(a, JSON_NULL); }
+struct json *json_null(struct arena *a) {
+    return node(a, JSON_NULL);
+}
 
 struct json *json_bool(struct arena *a, bool b) {
     struct json *j = node(a, JSON_BOOL);
@@ -234,9 +242,15 @@ struct json *json_strn(struct arena *a, struct str s) {
     return j;
 }
 
-struct json *json_string(struct arena *a, const char *z) { return z == NULL ? json_null(a) : json_strn(a, str_of(z)); }
-struct json *json_array(struct arena *a) { return node(a, JSON_ARRAY); }
-struct json *json_object(struct arena *a) { return node(a, JSON_OBJECT); }
+struct json *json_string(struct arena *a, const char *z) {
+    return z == NULL ? json_null(a) : json_strn(a, str_of(z));
+}
+struct json *json_array(struct arena *a) {
+    return node(a, JSON_ARRAY);
+}
+struct json *json_object(struct arena *a) {
+    return node(a, JSON_OBJECT);
+}
 
 static size_t grown(size_t cap) {
     CHECK(cap < UINT32_MAX / 4);
@@ -286,8 +300,12 @@ void json_set(struct arena *a, struct json *obj, const char *key, struct json *v
 void json_set_str(struct arena *a, struct json *obj, const char *key, const char *z) {
     json_set(a, obj, key, json_string(a, z));
 }
-void json_set_int(struct arena *a, struct json *obj, const char *key, int64_t i) { json_set(a, obj, key, json_int(a, i)); }
-void json_set_bool(struct arena *a, struct json *obj, const char *key, bool b) { json_set(a, obj, key, json_bool(a, b)); }
+void json_set_int(struct arena *a, struct json *obj, const char *key, int64_t i) {
+    json_set(a, obj, key, json_int(a, i));
+}
+void json_set_bool(struct arena *a, struct json *obj, const char *key, bool b) {
+    json_set(a, obj, key, json_bool(a, b));
+}
 
 bool json_del(struct json *obj, const char *key) {
     if (!json_is(obj, JSON_OBJECT) || key == NULL)
@@ -335,4 +353,6 @@ static struct json *clone(struct arena *a, const struct json *j, int depth) {
     return c;
 }
 
-struct json *json_clone(struct arena *a, const struct json *j) { return j == NULL ? NULL : clone(a, j, 0); }
+struct json *json_clone(struct arena *a, const struct json *j) {
+    return j == NULL ? NULL : clone(a, j, 0);
+}

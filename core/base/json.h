@@ -37,7 +37,7 @@ struct json_member {
 };
 struct json_limits {
     size_t max_bytes, max_depth, max_nodes; /* 0 = default: 1 MiB, 64 (at most 512), 100000 */
-    bool trusted;                           /* engine/db documents: duplicate keys keep the last, \u0000 and huge integers allowed */
+    bool trusted; /* engine/db documents: duplicate keys keep the last, \u0000 and huge integers allowed */
 };
 /** Parse one document; text may be freed afterwards. Errors: INVALID_JSON, JSON_TOO_DEEP, JSON_TOO_COMPLEX, TOO_LARGE; the
  * message begins with "line L, column C", the field is a JSON pointer when one value is to blame. *ret only on success. */
@@ -50,8 +50,8 @@ struct json *json_at(const struct json *arr, size_t i);
 /** Walk a path of keys: json_path(j, "HostConfig", "Binds", NULL). */
 struct json *json_path(const struct json *j, ...) __attribute__((sentinel));
 struct json *json_pointer(const struct json *j, const char *pointer); /* RFC 6901 */
-size_t json_len(const struct json *j); /* array or object; else 0 */
-const char *json_str(const struct json *j);          /* NULL unless string */
+size_t json_len(const struct json *j);                                /* array or object; else 0 */
+const char *json_str(const struct json *j);                           /* NULL unless string */
 const char *json_str_or(const struct json *j, const char *dflt);
 const char *json_get_str(const struct json *obj, const char *key); /* NULL unless string */
 int64_t json_int_or(const struct json *j, int64_t dflt);

@@ -534,8 +534,8 @@ err_t json_parse(struct arena *a, struct str text, const struct json_limits *lim
                         .trusted = l.trusted};
     if (str_starts(text, STR("\xef\xbb\xbf")))
         return bad(&ps, ps.p, "byte order mark: send plain UTF-8");
-    if (text.n >= 2 && (text.p[0] == 0 || text.p[1] == 0 || str_starts(text, STR("\xff\xfe")) ||
-                        str_starts(text, STR("\xfe\xff"))))
+    if (text.n >= 2 &&
+        (text.p[0] == 0 || text.p[1] == 0 || str_starts(text, STR("\xff\xfe")) || str_starts(text, STR("\xfe\xff"))))
         return bad(&ps, ps.p, "not UTF-8");
     ps.frames = malloc(l.max_depth * sizeof(*ps.frames));
     CHECK(ps.frames != NULL);

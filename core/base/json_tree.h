@@ -2,7 +2,7 @@
 #pragma once
 #include "core/base/json.h"
 
-#define JSON_INDEX_ABOVE 16 /* members; below, comparing lengths in a row is quicker than hashing */
+#define JSON_INDEX_ABOVE 16    /* members; below, comparing lengths in a row is quicker than hashing */
 #define JSON_DEPTH_CEILING 512 /* whatever the limits say: writers and comparers recurse on fiber stacks */
 
 /** An empty index with room for n members. */

@@ -10,8 +10,8 @@
 
 /* 0: as it is; 1: multi-byte lead or stray; else the letter behind the backslash, 'u' for \u00XX. */
 static const unsigned char kinds[256] = {
-    ['"'] = '"', ['\\'] = '\\', ['\b'] = 'b', ['\f'] = 'f', ['\n'] = 'n', ['\r'] = 'r', ['\t'] = 't', [0x7f] = 'u',
-    [0x00 ... 0x07] = 'u', [0x0b] = 'u', [0x0e ... 0x1f] = 'u', [0x80 ... 0xff] = 1};
+    ['"'] = '"',  ['\\'] = '\\', ['\b'] = 'b',          ['\f'] = 'f', ['\n'] = 'n',          ['\r'] = 'r',
+    ['\t'] = 't', [0x7f] = 'u',  [0x00 ... 0x07] = 'u', [0x0b] = 'u', [0x0e ... 0x1f] = 'u', [0x80 ... 0xff] = 1};
 
 static size_t valid_char(const char *p, size_t left) {
     unsigned char c = (unsigned char)*p;

@@ -29,4 +29,5 @@ static inline struct list *list_pop(struct list *head) {
     return n;
 }
 #define list_entry(ptr, type, member) CONTAINER_OF(ptr, type, member)
-#define list_each_safe(it, tmp, head) (struct list *it = (head)->next, *tmp = it->next; it != (head); it = tmp, tmp = it->next)
+#define list_each_safe(it, tmp, head)                                                                                  \
+    (struct list *it = (head)->next, *tmp = it->next; it != (head); it = tmp, tmp = it->next)

@@ -16,7 +16,7 @@ struct map {
     size_t n /* live */, used /* entries incl. dead */, cap, nslots;
 };
 void map_init(struct map *m, struct arena *a);
-void map_done(struct map *m); /* heap maps; does not free values */
+void map_done(struct map *m);                       /* heap maps; does not free values */
 void *map_get(const struct map *m, struct str key); /* NULL if absent */
 void *map_getz(const struct map *m, const char *key);
 bool map_has(const struct map *m, struct str key);

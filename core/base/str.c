@@ -3,7 +3,9 @@
 #include "core/base/check.h"
 
 char *str_z(struct arena *a, struct str s) { return arena_strndup(a, s.p, s.n); }
-struct str str_dup(struct arena *a, struct str s) { return str_n(arena_strndup(a, s.p, s.n), s.n); }
+struct str str_dup(struct arena *a, struct str s) {
+    return str_n(arena_strndup(a, s.p, s.n), s.n);
+}
 
 bool str_eq(struct str a, struct str b) { return a.n == b.n && (a.n == 0 || memcmp(a.p, b.p, a.n) == 0); }
 bool str_eqz(struct str a, const char *z) { return z != NULL && str_eq(a, str_of(z)); }

@@ -23,20 +23,20 @@ bool str_eq_nocase(struct str a, struct str b); /* ASCII */
 int str_cmp(struct str a, struct str b);
 bool str_starts(struct str s, struct str prefix);
 bool str_ends(struct str s, struct str suffix);
-bool z_eq(const char *a, const char *b);           /* both may be NULL */
+bool z_eq(const char *a, const char *b); /* both may be NULL */
 bool z_starts(const char *s, const char *prefix);
 bool z_ends(const char *s, const char *suffix);
 ptrdiff_t str_find(struct str s, struct str needle); /* -1 if absent */
 ptrdiff_t str_find_chr(struct str s, char c);
-struct str str_trim(struct str s);                 /* ASCII space, tab, CR, LF */
+struct str str_trim(struct str s);                          /* ASCII space, tab, CR, LF */
 struct str str_slice(struct str s, size_t from, size_t to); /* clamped */
 /** Cut the next part up to `sep` from *rest; false when nothing is left. "a,,b" gives "a","","b"; "a," gives "a","";
  * "" gives one empty part. After the last part rest->p is NULL. */
 bool str_cut(struct str *rest, char sep, struct str *ret_part);
-char *str_lower(struct arena *a, struct str s);    /* ASCII */
+char *str_lower(struct arena *a, struct str s); /* ASCII */
 /** Whole string is one decimal integer in [min,max]; ERR_INVALID otherwise. No '+', no spaces; leading zeros are fine. */
 MUST_CHECK err_t str_to_i64(struct str s, int64_t min, int64_t max, int64_t *ret);
-bool str_is_utf8(struct str s);                    /* RFC 3629, no surrogates, NUL allowed */
+bool str_is_utf8(struct str s); /* RFC 3629, no surrogates, NUL allowed */
 bool str_to_hex(const uint8_t *in, size_t n, char *out /* 2n+1 */);
 bool str_from_hex(struct str s, uint8_t *out /* n/2 */);
 /** RFC 4648; url variant without padding. Results live in `a`. Decoders are strict (padding, trailing bits). */
@@ -46,10 +46,10 @@ bool base64_decode(struct arena *a, struct str s, struct str *ret);
 bool base64url_decode(struct arena *a, struct str s, struct str *ret);
 /** application/x-www-form-urlencoded / path percent-decoding; false on a bad escape. */
 bool url_decode(struct arena *a, struct str s, bool plus_is_space, struct str *ret);
-char *url_encode(struct arena *a, struct str s); /* RFC 3986 unreserved kept */
-uint64_t hash_bytes(const void *p, size_t n); /* seeded per process: not stable across runs */
+char *url_encode(struct arena *a, struct str s);        /* RFC 3986 unreserved kept */
+uint64_t hash_bytes(const void *p, size_t n);           /* seeded per process: not stable across runs */
 bool mem_eq_ct(const void *a, const void *b, size_t n); /* constant time */
-void mem_wipe(void *p, size_t n);                  /* not optimised away */
+void mem_wipe(void *p, size_t n);                       /* not optimised away */
 /** Glob: * and ? stay within a path segment, ** crosses '/', and ** with a slash after it also matches no directory;
  * [a-z] [!a-z]; a backslash takes the next character as it is. Linear in bytes x pattern length; a pattern of more than
  * 512 tokens matches nothing. */

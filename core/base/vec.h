@@ -11,7 +11,7 @@ void vec_grow_(struct arena *a, void **v, size_t n, size_t *cap, size_t size);
 #define vec_push(a, vec)                                                                                               \
     __extension__({                                                                                                    \
         if ((vec)->n == (vec)->cap)                                                                                    \
-            vec_grow_((a), (void **)&(vec)->v, (vec)->n, &(vec)->cap, sizeof(*(vec)->v));                             \
+            vec_grow_((a), (void **)&(vec)->v, (vec)->n, &(vec)->cap, sizeof(*(vec)->v));                              \
         &(vec)->v[(vec)->n++];                                                                                         \
     })
 #define vec_each(it, vec) (__typeof__(*(vec)->v) *it = (vec)->v; it < (vec)->v + (vec)->n; it++)

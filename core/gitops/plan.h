@@ -54,8 +54,8 @@ struct observed_container {
     const char *revision;
     int64_t number, exit_code, created_s;
     bool oneoff, has_healthcheck;
-    const char **network_ids;
-    size_t n_network_ids;
+    const char **networks; /* names */
+    size_t n_networks;
     const char **mount_names; /* volumes mounted */
     size_t n_mount_names;
 };

@@ -226,20 +226,17 @@ static void plan_retire(struct planner *p, struct slot *slot, const struct obser
         op_after(p, create, old_id(p, "remove", old));
 }
 
-static const char *network_id(const struct planner *p, const char *key) {
+static const char *network_name(const struct planner *p, const char *key) {
     const struct compose_network *n = compose_network_find(p->want->project, key);
-    for (size_t i = 0; n && i < p->have->n_networks; i++)
-        if (z_eq(p->have->networks[i].name, n->name))
-            return p->have->networks[i].id;
-    return NULL;
+    return n ? n->name : NULL;
 }
 
 static void plan_connections(struct planner *p, const struct slot *slot) {
     for (size_t i = 0; i < slot->s->n_networks; i++) {
-        const char *want = network_id(p, slot->s->networks[i].network);
+        const char *want = network_name(p, slot->s->networks[i].network);
         bool found = want == NULL;
-        for (size_t k = 0; !found && k < slot->keep->n_network_ids; k++)
-            found = z_eq(slot->keep->network_ids[k], want);
+        for (size_t k = 0; !found && k < slot->keep->n_networks; k++)
+            found = z_eq(slot->keep->networks[k], want);
         if (found)
             continue;
         const char *id = arena_printf(p->a, "connect:%s:%lld:%s", slot->s->name, (long long)slot->number, slot->s->networks[i].network);

@@ -14,6 +14,7 @@ enum y_style { Y_PLAIN, Y_QUOTED, Y_BLOCK };
 struct y_entry {
     struct str key;
     uint32_t line, col; /* of the key, from 1 */
+    uint8_t key_kind;   /* enum y_kind of the key as written */
     struct y_node *value;
 };
 struct y_node {

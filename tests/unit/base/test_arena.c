@@ -225,8 +225,8 @@ static void test_vec(void **state) {
         v.v[v.n - 1].a = i;
     }
     int want = 0;
-    for vec_each(it, &v)
-        assert_int_equal(it->a, want++);
+    for
+        vec_each(it, &v) assert_int_equal(it->a, want++);
     assert_int_equal(want, 1000);
 }
 

@@ -93,9 +93,9 @@ static void test_misuse_aborts(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        T(test_append_to_the_ceiling),  T(test_refused_append_leaves_it_unchanged),
-        T(test_printf_at_every_edge),   T(test_writer_stops_at_the_first_refusal),
-        T(test_reserve_consume),        T(test_misuse_aborts),
+        T(test_append_to_the_ceiling), T(test_refused_append_leaves_it_unchanged),
+        T(test_printf_at_every_edge),  T(test_writer_stops_at_the_first_refusal),
+        T(test_reserve_consume),       T(test_misuse_aborts),
     };
     return cmocka_run_group_tests_name("buf", tests, NULL, NULL);
 }

@@ -21,12 +21,13 @@ static void test_list(void **state) {
     list_del(&it[2].link);
     list_del(&it[2].link); /* twice is a no-op */
     int sum = 0;
-    for list_each_safe(l, tmp, &head) {
-        struct item *x = list_entry(l, struct item, link);
-        sum = sum * 10 + x->v;
-        if (x->v == 1)
-            list_del(l);
-    }
+    for
+        list_each_safe(l, tmp, &head) {
+            struct item *x = list_entry(l, struct item, link);
+            sum = sum * 10 + x->v;
+            if (x->v == 1)
+                list_del(l);
+        }
     assert_int_equal(sum, 134);
     list_add_tail(&head, &it[2].link);
     int order[] = {0, 3, 4, 2};

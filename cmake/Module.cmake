@@ -17,7 +17,7 @@ function(df_module)
   # Only ever part of an executable: -fPIE reaches data of other files without a detour, -fPIC does not.
   set_target_properties(${M_NAME} PROPERTIES POSITION_INDEPENDENT_CODE OFF)
   target_compile_options(${M_NAME} PRIVATE -fPIE)
-  df_own_code(${M_NAME} BANNED)
+  df_own_code(${M_NAME})
   df_link(${M_NAME} PUBLIC "${M_DEPS}" PRIVATE "${M_LIBS}")
 endfunction()
 
@@ -31,22 +31,20 @@ function(df_program)
     endif()
   endforeach()
   add_executable(${M_NAME} ${M_SOURCES})
-  df_own_code(${M_NAME} BANNED)
+  df_own_code(${M_NAME})
   df_link(${M_NAME} PRIVATE "${M_DEPS}" PRIVATE "${M_LIBS}")
   # Nothing of the static archives may be visible to libpq's or libgit2's own TLS libraries.
   target_link_options(${M_NAME} PRIVATE -Wl,--exclude-libs,ALL)
   set_target_properties(${M_NAME} PROPERTIES RUNTIME_OUTPUT_DIRECTORY "${CMAKE_BINARY_DIR}")
 endfunction()
 
-# What every target with code of ours gets: flags and include roots; product code also the banned
-# functions, which tests may use.
+# What every target with code of ours gets: flags, include roots, banned functions.
 function(df_own_code target)
-  cmake_parse_arguments(O "BANNED" "" "" ${ARGN})
   target_include_directories(${target} PUBLIC "${CMAKE_SOURCE_DIR}" "${DF_GEN_DIR}")
   target_link_libraries(${target} PUBLIC df_flags)
   add_dependencies(${target} df_gen)
   set(banned "${CMAKE_SOURCE_DIR}/core/base/banned.h")
-  if(O_BANNED AND EXISTS "${banned}")
+  if(EXISTS "${banned}")
     target_compile_options(${target} PRIVATE "$<$<COMPILE_LANGUAGE:C>:SHELL:-include ${banned}>")
   endif()
 endfunction()

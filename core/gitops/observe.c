@@ -1,4 +1,4 @@
-#include "core/base/check.h"
+#include "core/base/map.h"
 #include "core/docker/container.h"
 #include "core/docker/image.h"
 #include "core/docker/network.h"
@@ -94,13 +94,21 @@ static void add_ports(struct arena *a, const struct docker_container *row, struc
     }
 }
 
-static err_t read_containers(struct arena *a, struct docker *d, const struct desired *want, uint64_t deadline, struct observed *o) {
+/* A helper that is still there marks its volume as incomplete. */
+static void note_helper(const struct docker_container *row, struct map *helpers) {
+    const char *volume = json_get_str(row->labels, LABEL_FILES);
+    if (volume && z_ends(row->name, FILES_HELPER_SUFFIX))
+        map_setz(helpers, volume, (void *)row);
+}
+
+static err_t read_containers(struct arena *a, struct docker *d, const struct desired *want, uint64_t deadline, struct observed *o, struct map *helpers) {
     struct docker_list_filter f = {.all = true};
     struct docker_container *rows;
     size_t n, cap = 0;
     TRY(docker_container_list(d, a, &f, deadline, &rows, &n));
     o->containers = arena_new_array(a, struct observed_container, n + 1);
     for (size_t i = 0; i < n; i++) {
+        note_helper(&rows[i], helpers);
         if (z_eq(json_get_str(rows[i].labels, L_PROJECT), want->project->name))
             fill_container(a, &rows[i], &o->containers[o->n_containers++]);
         else if (z_eq(rows[i].state, "running"))
@@ -139,7 +147,8 @@ static bool wanted_volume(const struct desired *want, const char *name) {
     return false;
 }
 
-static err_t read_volumes(struct arena *a, struct docker *d, const struct desired *want, uint64_t deadline, struct observed *o) {
+static err_t read_volumes(struct arena *a, struct docker *d, const struct desired *want, uint64_t deadline, struct observed *o,
+                          const struct map *helpers) {
     struct docker_volume *rows;
     size_t n;
     TRY(docker_volume_list(d, a, NULL, 0, deadline, &rows, &n));
@@ -151,7 +160,8 @@ static err_t read_volumes(struct arena *a, struct docker *d, const struct desire
         o->volumes[o->n_volumes++] = (struct observed_volume){.name = rows[i].name, .project = project,
                                                               .key = json_get_str(rows[i].labels, L_VOLUME),
                                                               .hash = json_get_str(rows[i].labels, LABEL_HASH),
-                                                              .files = json_get(rows[i].labels, LABEL_FILES) != NULL};
+                                                              .files = json_get(rows[i].labels, LABEL_FILES) != NULL,
+                                                              .incomplete = map_getz(helpers, rows[i].name) != NULL};
     }
     return NULL;
 }
@@ -176,9 +186,11 @@ static err_t read_images(struct arena *a, struct docker *d, const struct desired
 
 err_t observe_engine(struct arena *a, struct docker *d, const struct desired *want, uint64_t deadline, struct observed **ret) {
     struct observed *o = arena_new_obj(a, struct observed);
-    TRY(read_containers(a, d, want, deadline, o));
+    struct map helpers;
+    map_init(&helpers, a);
+    TRY(read_containers(a, d, want, deadline, o, &helpers));
     TRY(read_networks(a, d, want, deadline, o));
-    TRY(read_volumes(a, d, want, deadline, o));
+    TRY(read_volumes(a, d, want, deadline, o, &helpers));
     TRY(read_images(a, d, want, deadline, o));
     *ret = o;
     return NULL;
@@ -235,7 +247,7 @@ static bool on_volume(void *arg, const struct fleet_object *x) {
     if (z_eq(project, w->want->project->name) || wanted_volume(w->want, x->id))
         *vec_push(w->a, &w->volumes) = (struct observed_volume){x->id, flabel(x->labels, x->nlabels, L_VOLUME), project,
                                                                 flabel(x->labels, x->nlabels, LABEL_HASH),
-                                                                flabel(x->labels, x->nlabels, LABEL_FILES) != NULL};
+                                                                flabel(x->labels, x->nlabels, LABEL_FILES) != NULL, false};
     return true;
 }
 

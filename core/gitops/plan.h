@@ -12,6 +12,7 @@
 #define LABEL_DEPLOYMENT "io.dockflow.deployment"
 #define LABEL_FILES "io.dockflow.files"
 #define LABEL_BUILD "io.dockflow.build"
+#define FILES_HELPER_SUFFIX "_put"
 
 /** Content that must exist on the engine's host before a container is created: files of the commit, configs, secrets. */
 struct desired_file_set {
@@ -64,7 +65,8 @@ struct observed_network {
 };
 struct observed_volume {
     const char *name, *key, *project, *hash;
-    bool files; /* one of our content volumes */
+    bool files;      /* one of our content volumes */
+    bool incomplete; /* its helper container is still there: filling was interrupted */
 };
 struct observed {
     struct observed_container *containers; /* all of this compose project */

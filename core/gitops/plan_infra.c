@@ -159,7 +159,8 @@ void plan_files(struct planner *p) {
             continue;
         for (size_t f = 0; f < s->n_files; f++) {
             const char *id = arena_printf(p->a, "putFiles:%s", s->files[f].volume);
-            if (find_volume(p->have, s->files[f].volume) || planner_op(p, id))
+            const struct observed_volume *have = find_volume(p->have, s->files[f].volume);
+            if ((have && !have->incomplete) || planner_op(p, id))
                 continue;
             struct op *op = planner_add(p, OP_PUT_FILES, id, s->files[f].volume, 0);
             op->service = s->service->name;

@@ -40,7 +40,9 @@ CREATE TABLE jobs (
     CHECK ((state IN ('succeeded', 'failed', 'cancelled')) = (finished_at IS NOT NULL))
 );
 CREATE UNIQUE INDEX jobs_one_running_per_key ON jobs (key) WHERE state = 'running' AND key IS NOT NULL;
-CREATE INDEX jobs_queue_idx ON jobs (priority DESC, run_at, id) WHERE state = 'queued';
+CREATE INDEX jobs_queue_idx ON jobs (coalesce(org_id, '00000000-0000-0000-0000-000000000000'), priority DESC, run_at, id)
+    WHERE state = 'queued';
+CREATE INDEX jobs_due_idx ON jobs (run_at) WHERE state = 'queued';
 CREATE INDEX jobs_queue_key_idx ON jobs (key, id) WHERE state = 'queued' AND key IS NOT NULL;
 CREATE INDEX jobs_lease_idx ON jobs (lease_until) WHERE state = 'running';
 CREATE INDEX jobs_running_idx ON jobs (kind, org_id) WHERE state = 'running';

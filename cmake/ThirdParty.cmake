@@ -80,6 +80,7 @@ function(df_third_party_build name source version ret_prefix)
       RESULT_VARIABLE rc)
   endif()
   if(rc)
+    file(REMOVE_RECURSE "${work}")
     message(FATAL_ERROR "building ${name} failed: see ${CMAKE_BINARY_DIR}/third-party-${name}.log")
   endif()
   file(WRITE "${work}/out/.done" "${version}\n")
@@ -116,15 +117,16 @@ target_compile_definitions(third_party::h2o INTERFACE H2O_USE_LIBUV=1)
 target_link_libraries(third_party::h2o INTERFACE
   third_party::boringssl_ssl sys::uv sys::wslay sys::yaml sys::z m dl pthread)
 
-# --- the guards around h2o (server/uv_guard.c, server/h2_guard.c): the linker sends h2o's calls of
+# --- the guards around h2o (server/{uv,h1,h2}_guard.c): the linker sends h2o's calls of
 # these functions to ours.  Any executable with df_server in it links this; -u makes sure that the
 # guard is taken out of the archive, which the linker reads before h2o's.
 add_library(df_h2o_wrapped INTERFACE)
 add_library(third_party::h2o_wrapped ALIAS df_h2o_wrapped)
 target_link_libraries(df_h2o_wrapped INTERFACE third_party::h2o)
 set(DF_WRAP_uv_guard uv_write uv_read_start)
-set(DF_WRAP_h2_guard h2o_http2_decode_frame phr_parse_request)
-foreach(guard uv_guard h2_guard)
+set(DF_WRAP_h1_guard phr_parse_request phr_decode_chunked)
+set(DF_WRAP_h2_guard h2o_http2_decode_frame h2o_hpack_parse_headers h2o_http2__encode_rst_stream_frame)
+foreach(guard uv_guard h1_guard h2_guard)
   file(GLOB present CONFIGURE_DEPENDS "${CMAKE_SOURCE_DIR}/server/${guard}.c")
   if(present)
     foreach(symbol IN LISTS DF_WRAP_${guard})

@@ -1,8 +1,13 @@
 #include "core/base/check.h"
 #include <errno.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
+
+static void (*_Atomic hook_fn)(void);
+
+void check_set_hook(void (*hook)(void)) { atomic_store(&hook_fn, hook); }
 
 void check_failed(const char *expr, const char *file, int line) {
     char text[512];
@@ -18,5 +23,8 @@ void check_failed(const char *expr, const char *file, int line) {
         p += w;
         left -= (size_t)w;
     }
+    void (*hook)(void) = atomic_exchange(&hook_fn, NULL); /* once: the hook may fail a CHECK itself */
+    if (hook != NULL)
+        hook();
     abort();
 }

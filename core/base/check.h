@@ -3,6 +3,8 @@
 #pragma once
 #include <stdint.h>
 
+/** Last chance before abort(): write out what is buffered. Must not take locks it may already hold. Process-wide. */
+void check_set_hook(void (*hook)(void));
 _Noreturn void check_failed(const char *expr, const char *file, int line);
 #define CHECK(e) ((e) ? (void)0 : check_failed(#e, __FILE__, __LINE__))
 

@@ -57,6 +57,7 @@
     X(TOO_LARGE, "PAYLOAD_TOO_LARGE", 413, false)                                                                      \
     X(URI_TOO_LONG, "URI_TOO_LONG", 414, false)                                                                        \
     X(MEDIA_TYPE, "UNSUPPORTED_MEDIA_TYPE", 415, false)                                                                \
+    X(EXPECTATION, "EXPECTATION_FAILED", 417, false)                                                                   \
     X(MISDIRECTED, "MISDIRECTED_REQUEST", 421, false)                                                                  \
     X(UPGRADE_REQUIRED, "UPGRADE_REQUIRED", 426, false)                                                                \
     X(RATE_LIMITED, "RATE_LIMITED", 429, true)                                                                         \

@@ -69,6 +69,12 @@ size_t guard_existing_volume(struct arena *a, const struct json *volume, const c
                              const struct guard_rights *rights, const struct guard_violation **ret);
 err_t guard_error(struct arena *a, const struct guard_violation *v); /* NULL for NULL */
 
+/** Named volumes a container body uses: those that exist are to be inspected before the container is created. */
+struct guard_volume {
+    const char *name, *pointer;
+};
+size_t guard_body_volumes(struct arena *a, const struct json *body, struct guard_volume **ret);
+
 /** Lexical canonical form of an absolute path: no //, ., .., no trailing slash. NULL if not absolute or with NUL. */
 char *guard_path_canonical(struct arena *a, struct str path);
 /** Is a canonical host path one of, inside, or a parent of the forbidden ones? */

@@ -63,7 +63,8 @@ struct json_split {
     struct buf item;
     size_t max_item;
     unsigned depth;
-    bool in_string, escaped, in_array, started, ended, scalar;
+    bool in_array, opened, ended;           /* the list around the items */
+    bool started, in_string, escaped, scalar; /* the open item */
 };
 typedef err_t json_item_fn(void *arg, struct str text);
 /** `array`: the input is one array, give its elements. */

@@ -78,13 +78,13 @@ static void wait_ok(pid_t pid, const char *what) {
     }
 }
 
-const char *pg_lab_psql(const char *sql) {
+const char *pg_lab_psql_at(const char *at, const char *sql) {
     char psql[160];
     snprintf(psql, sizeof(psql), "%s/psql", bin);
     int fds[2];
     if (pipe(fds) != 0)
         die("pipe");
-    pid_t pid = launch((const char *[]){psql, "-XAtq", "-v", "ON_ERROR_STOP=1", "-d", url, "-c", sql, NULL}, fds[1], false);
+    pid_t pid = launch((const char *[]){psql, "-XAtq", "-v", "ON_ERROR_STOP=1", "-d", at, "-c", sql, NULL}, fds[1], false);
     close(fds[1]);
     size_t n = 0;
     for (ssize_t r; n < sizeof(out) - 1 && (r = read(fds[0], out + n, sizeof(out) - 1 - n)) > 0;)
@@ -96,6 +96,8 @@ const char *pg_lab_psql(const char *sql) {
     wait_ok(pid, sql);
     return out;
 }
+
+const char *pg_lab_psql(const char *sql) { return pg_lab_psql_at(url, sql); }
 
 void pg_lab_resume(void) {
     char postgres[160], ready[160];
@@ -166,10 +168,16 @@ void pg_lab_stop(void) {
 
 pid_t pg_lab_pid(void) { return postmaster; }
 const char *pg_lab_url(void) { return url; }
-const char *pg_lab_dir(void) { return dir; }
 
-#include "core/obs/log.h"
-__attribute__((weak)) void log_emit(enum log_level level, const char *file, int line, const char *event, const struct log_kv *kv) {
-    (void)level, (void)kv;
-    if (getenv("LAB_LOG")) fprintf(stderr, "%s:%d %s\n", file, line, event);
+const char *pg_lab_database(const char *name) {
+    static char urls[8][160];
+    static size_t next;
+    char sql[128];
+    char *u = urls[next++ % 8];
+    snprintf(sql, sizeof(sql), "CREATE DATABASE %s", name);
+    pg_lab_psql(sql);
+    snprintf(u, sizeof(urls[0]), "postgresql:///%s?host=%s&user=postgres", name, dir);
+    return u;
 }
+
+const char *pg_lab_dir(void) { return dir; }

@@ -12,3 +12,6 @@ const char *pg_lab_url(void); /* database "postgres" */
 const char *pg_lab_dir(void);
 /** Run psql with a script, outside of our driver; output of the last query (tuples only), static buffer. */
 const char *pg_lab_psql(const char *sql);
+const char *pg_lab_psql_at(const char *url, const char *sql);
+/** A new, empty database; its URL lives until eight more were made. */
+const char *pg_lab_database(const char *name);

@@ -123,6 +123,7 @@ static err_t cast_bytes(struct compose_cx *cx, struct y_node *n, const struct c_
         return NULL;
     }
     n->kind = Y_INT;
+    n->style = Y_QUOTED; /* written as text: validation may see it again */
     n->i = v;
     n->text = str_of(arena_printf(cx->a, "%lld", (long long)v));
     return NULL;

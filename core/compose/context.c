@@ -22,6 +22,7 @@ const char *compose_env_get(const struct compose_env *e, const char *name) {
 
 void compose_cx_init(struct compose_cx *cx, struct arena *a, const struct compose_options *o, const struct compose_files *files) {
     *cx = (struct compose_cx){.a = a, .o = o, .files = files};
+    map_init(&cx->extended, a);
 }
 
 void compose_warn(struct compose_cx *cx, const struct y_node *at, const char *fmt, ...) {

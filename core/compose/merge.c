@@ -31,14 +31,6 @@ static void append(struct compose_cx *cx, struct y_node *base, const struct y_no
         y_push(cx->a, base, over->seq.v[i]);
 }
 
-static bool list_has(const struct y_node *l, const struct y_node *v) {
-    for (size_t i = 0; i < l->seq.n; i++) {
-        if (y_eq(l->seq.v[i], v))
-            return true;
-    }
-    return false;
-}
-
 static err_t merge_lists(struct compose_cx *cx, const struct cs *s, struct y_node *base, struct y_node *over, const struct c_path *at) {
     if (base->kind != Y_SEQ || over->kind != Y_SEQ)
         return cannot(cx, base, over, at);
@@ -46,26 +38,28 @@ static err_t merge_lists(struct compose_cx *cx, const struct cs *s, struct y_nod
         append(cx, base, over);
         return NULL;
     }
-    size_t had = base->seq.n;
+    struct map known; /* one host may have several addresses, but not the same twice */
+    map_init(&known, cx->a);
+    for (size_t i = 0; i < base->seq.n; i++)
+        map_set(&known, base->seq.v[i]->text, NULL);
     for (size_t i = 0; i < over->seq.n; i++) {
-        struct y_node known = *base;
-        known.seq.n = had;
-        if (!list_has(&known, over->seq.v[i]))
+        if (!map_has(&known, over->seq.v[i]->text))
             y_push(cx->a, base, over->seq.v[i]);
     }
     return NULL;
 }
 
+/** Pools are told apart by their subnet. */
 static err_t merge_pools(struct compose_cx *cx, const struct cs *s, struct y_node *base, struct y_node *over, const struct c_path *at) {
     if (base->kind != Y_SEQ || over->kind != Y_SEQ)
         return cannot(cx, base, over, at);
+    struct map by_subnet;
+    map_init(&by_subnet, cx->a);
+    for (size_t i = 0; i < base->seq.n; i++)
+        map_set(&by_subnet, str_of(y_get_str(base->seq.v[i], "subnet")), base->seq.v[i]);
     for (size_t i = 0; i < over->seq.n; i++) {
-        struct y_node *pool = over->seq.v[i], *same = NULL;
-        for (size_t k = 0; k < base->seq.n && same == NULL; k++) {
-            if (y_eq(y_get(base->seq.v[k], "subnet"), y_get(pool, "subnet")))
-                same = base->seq.v[k];
-        }
-        if (same != NULL && same->kind == Y_MAP && pool->kind == Y_MAP)
+        struct y_node *pool = over->seq.v[i], *same = map_get(&by_subnet, str_of(y_get_str(pool, "subnet")));
+        if (y_is(same, Y_MAP) && pool->kind == Y_MAP)
             TRY(merge_maps(cx, s->item, same, pool, C_IDX(at, i)));
         else
             y_push(cx->a, base, pool);
@@ -133,6 +127,11 @@ err_t compose_merge(struct compose_cx *cx, const struct cs *s, struct y_node *ba
     return s != NULL ? merge_known(cx, s, base, over, at, ret) : merge_any(cx, base, over, at, ret);
 }
 
+static bool not_reset(void *ctx, const struct y_entry *e) {
+    (void)ctx;
+    return e->value->tag != Y_TAG_RESET;
+}
+
 void compose_strip_tags(struct y_node *n) {
     n->tag = Y_TAG_NONE;
     if (n->kind == Y_SEQ) {
@@ -145,16 +144,9 @@ void compose_strip_tags(struct y_node *n) {
         }
         n->seq.n = keep;
     } else if (n->kind == Y_MAP) {
-        size_t keep = 0;
-        for (size_t i = 0; i < n->map.n; i++) {
-            if (n->map.v[i].value->tag == Y_TAG_RESET)
-                continue;
+        y_keep(n, not_reset, NULL);
+        for (size_t i = 0; i < n->map.n; i++)
             compose_strip_tags(n->map.v[i].value);
-            n->map.v[keep++] = n->map.v[i];
-        }
-        if (keep != n->map.n)
-            n->map.index = NULL;
-        n->map.n = keep;
     }
 }
 

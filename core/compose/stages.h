@@ -22,6 +22,7 @@ struct compose_cx {
     const struct compose_files *files;
     size_t n_files;       /* compose files read so far */
     size_t subst_bytes;   /* text produced by interpolation so far */
+    struct map extended;  /* path of an extended file -> struct y_node, its services */
     VEC(struct compose_warning) warnings;
 };
 void compose_cx_init(struct compose_cx *cx, struct arena *a, const struct compose_options *o, const struct compose_files *files);
@@ -92,24 +93,37 @@ MUST_CHECK err_t compose_check_port(const struct y_node *n, const char *path);
 MUST_CHECK err_t compose_check_device_request(const struct y_node *n, const char *path);
 
 /* -- extends.c / include.c / source.c -- */
-/** Resolve `extends` of every service of one file, in place. `file` and `dir`: where it was read, and the project directory. */
+/** Resolve `extends` of every service of one file, in place. `file`: its name in messages; `dir`: base of `extends.file`. */
 MUST_CHECK err_t compose_extends(struct compose_cx *cx, struct y_node *file_tree, const char *file, const char *dir,
                                  const struct compose_env *env);
-/** Resolve `include` of one file, in place. `chain`: files that led here. */
+/** Where a load stands: which files led here. */
 struct compose_chain {
     const struct compose_chain *up;
-    const char *file;
+    const char *file; /* absolute */
 };
+/** Resolve `include` of one file, in place. */
 MUST_CHECK err_t compose_include(struct compose_cx *cx, struct y_node *file_tree, const char *dir, const struct compose_env *env,
                                  const struct compose_chain *chain);
-/** Files in override order to one merged canonical tree with defaults and (unless switched off) resolved paths. */
-MUST_CHECK err_t compose_load_tree(struct compose_cx *cx, const struct compose_source *sources, size_t n, const char *dir,
-                                   const struct compose_env *env, const struct compose_chain *chain, bool resolve_paths,
-                                   struct y_node **ret);
-/** One file's documents: parsed, keys checked, interpolated. */
-MUST_CHECK err_t compose_read_docs(struct compose_cx *cx, const struct compose_source *src, const char *dir,
-                                   const struct compose_env *env, struct yaml_docs *ret);
+/** Documents of one source: parsed, top level and keys checked. Not interpolated. */
+MUST_CHECK err_t compose_read_docs(struct compose_cx *cx, const struct compose_source *src, const char *dir, const struct y_node *at,
+                                   struct yaml_docs *ret);
+/** One text file through the callback; refused outside the fence. `at`: who asks, for the error. */
 MUST_CHECK err_t compose_read_file(struct compose_cx *cx, const char *path, const struct y_node *at, struct str *ret);
+/** Files in override order to one merged canonical tree with defaults and, with `resolve_paths`, absolute paths. `docs`: already
+ * read, one per source, or NULL. */
+struct compose_load_args {
+    const struct compose_source *sources;
+    const struct yaml_docs *docs;
+    size_t n;
+    const char *dir;
+    const struct compose_env *env;
+    const struct compose_chain *chain;
+    bool resolve_paths;
+};
+MUST_CHECK err_t compose_load_tree(struct compose_cx *cx, const struct compose_load_args *in, struct y_node **ret);
+/** The documents of one file merged and canonical, without include, extends and validation: a file that is extended. */
+MUST_CHECK err_t compose_load_plain(struct compose_cx *cx, const char *path, const struct compose_env *env, const struct y_node *at,
+                                    struct y_node **ret);
 
 /* -- paths.c -- */
 char *compose_path_join(struct arena *a, const char *dir, const char *path); /* absolute stays; cleaned of "." and ".." */
@@ -139,6 +153,7 @@ void compose_prune(struct compose_cx *cx, struct y_node *file);
 
 /* -- consistency.c -- */
 MUST_CHECK err_t compose_consistency(struct compose_cx *cx, const struct y_node *file, const struct y_node *disabled);
+/** "dependency cycle detected: a -> b -> a" */
 MUST_CHECK err_t compose_check_cycles(struct arena *a, const struct y_node *services);
 /** Services a service depends on: depends_on, links, volumes_from, service:x namespaces. Appends names. */
 typedef VEC(const char *) compose_names;

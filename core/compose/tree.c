@@ -214,11 +214,32 @@ void y_set(struct arena *a, struct y_node *map, const char *key, struct y_node *
     y_setn(a, map, str_of(key), v);
 }
 
+/** Positions moved: fill the index anew, in the arena it came from. */
+static void reindex(struct y_node *map) {
+    struct arena *a = map->map.index != NULL ? map->map.index->a : NULL;
+    map->map.index = NULL;
+    if (a != NULL && map->map.n > INDEX_FROM)
+        index_build(a, map);
+}
+
 void y_del_at(struct y_node *map, size_t i) {
     CHECK(map->kind == Y_MAP && i < map->map.n);
     memmove(&map->map.v[i], &map->map.v[i + 1], (map->map.n - i - 1) * sizeof(map->map.v[0]));
     map->map.n--;
-    map->map.index = NULL; /* positions moved; lookups fall back to a scan */
+    reindex(map);
+}
+
+void y_keep(struct y_node *map, bool (*keep)(void *ctx, const struct y_entry *e), void *ctx) {
+    CHECK(map->kind == Y_MAP);
+    size_t n = 0;
+    for (size_t i = 0; i < map->map.n; i++) {
+        if (keep(ctx, &map->map.v[i]))
+            map->map.v[n++] = map->map.v[i];
+    }
+    bool moved = n != map->map.n;
+    map->map.n = n;
+    if (moved)
+        reindex(map);
 }
 
 bool y_del(struct y_node *map, const char *key) {

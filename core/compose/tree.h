@@ -20,6 +20,7 @@ struct y_entry {
 struct y_node {
     enum y_kind kind;
     uint8_t tag, style;
+    bool relative; /* a path that was relative to its file before paths.c made it absolute */
     uint32_t line, col; /* from 1; 0 = made by a stage (then those of the node it was made for) */
     const char *file;   /* as given to yaml_parse; never NULL */
     const char *raw;    /* text before interpolation when that changed it, else NULL */
@@ -71,6 +72,8 @@ void y_set(struct arena *a, struct y_node *map, const char *key, struct y_node *
 void y_setn(struct arena *a, struct y_node *map, struct str key, struct y_node *v);
 bool y_del(struct y_node *map, const char *key);
 void y_del_at(struct y_node *map, size_t i);
+/** Keep the entries that `keep` wants; linear. */
+void y_keep(struct y_node *map, bool (*keep)(void *ctx, const struct y_entry *e), void *ctx);
 struct y_node *y_clone(struct arena *a, const struct y_node *n);
 
 /** Plain conversion, without any knowledge of Compose. From JSON: every node gets `file` and line 0. */

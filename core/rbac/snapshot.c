@@ -1,5 +1,6 @@
 #include <stdlib.h>
 #include "core/base/check.h"
+#include "core/base/clock.h"
 #include "core/rbac/snapshot.h"
 
 void snapshot_free(struct snapshot *s) {

@@ -1,0 +1,47 @@
+/* Private to core/identity. */
+#pragma once
+#include "core/async/fiber.h"
+#include "core/base/check.h"
+#include "core/base/id.h"
+#include "core/base/map.h"
+#include "core/crypto/jwt.h"
+#include "core/identity/identity.h"
+
+#define MAX_KEYS 8
+#define TYP_ACCESS "at+jwt"
+#define AUDIENCE "dockflow-api"
+
+struct signing_key {
+    char kid[40];
+    struct ed25519_key key;
+};
+struct cached_token;
+struct identity {
+    struct pg *db;
+    const struct keyring *keys;
+    struct rbac *rbac;
+    struct identity_conf conf;
+    struct arena *a; /* of conf texts */
+    struct signing_key signing[MAX_KEYS]; /* newest first: that one signs */
+    size_t n_signing;
+    struct map revoked; /* session id -> wall ms until which its access tokens could still be alive */
+    struct map tokens;  /* hash hex + ip -> struct cached_token */
+    void (*on_revoked)(void *arg);
+    void *on_revoked_arg;
+};
+struct account {
+    const char *id, *username, *email, *phc;
+    bool active, must_change;
+    int64_t epoch;
+};
+MUST_CHECK err_t keys_load(struct identity *id);
+MUST_CHECK err_t account_by_login(struct identity *id, struct arena *a, const char *name, struct account *ret);
+MUST_CHECK err_t account_by_id(struct identity *id, struct arena *a, const char *user_id, struct account *ret);
+/** YIELDS. New session row for an account. */
+MUST_CHECK err_t session_open(struct identity *id, struct arena *a, const struct account *u, const struct login_from *from, struct login_result *ret);
+const char *access_token(struct identity *id, struct arena *a, const struct account *u, const char *session_id);
+const char *hash_text(struct arena *a, const char *token); /* sha256 as bytea text */
+void revoked_add(struct identity *id, const char *session_id);
+MUST_CHECK err_t throttle(struct identity *id, struct arena *a, const char *key, int64_t limit, int64_t window_s);
+MUST_CHECK err_t api_token_check(struct identity *id, struct arena *a, struct str token, const char *ip, struct principal **ret);
+void api_tokens_forget(struct identity *id);

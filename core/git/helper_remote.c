@@ -174,8 +174,7 @@ static err_t fetch_into(struct arena *a, struct remote_ctx *ctx, git_repository 
     int rc = git_remote_create_anonymous(&remote, repo, req->url.text);
     if (rc < 0)
         return git_err(rc, "open remote");
-    char *heads = "+refs/heads/*:refs/heads/*", *tags = "+refs/tags/*:refs/tags/*";
-    char *both[] = {heads, tags};
+    char *both[] = {arena_strdup(a, "+refs/heads/*:refs/heads/*"), arena_strdup(a, "+refs/tags/*:refs/tags/*")};
     git_strarray specs = {both, 2};
     if (req->ref && z_starts(req->ref, "refs/")) {
         both[0] = arena_printf(a, "+%s:%s", req->ref, req->ref);

@@ -27,7 +27,8 @@ void stream_unread(struct stream *s, size_t n);
 MUST_CHECK err_t stream_write(struct stream *s, const void *p, size_t n, uint64_t deadline);
 /** Half-close: shutdown(SHUT_WR) / TLS close_notify. Reading goes on. */
 MUST_CHECK err_t stream_shutdown_write(struct stream *s, uint64_t deadline);
-/** Is the peer still there (no EOF or unexpected bytes pending)? For idle pool connections; does not yield. */
+/** Is the peer still there (no EOF or unexpected bytes pending)? For idle pool connections: ends the
+ * validity of what stream_read returned; does not yield. */
 bool stream_idle_ok(struct stream *s);
 /** Callback mode for byte pumps on the loop stack: after this no stream_read. cb(arg, bytes, err): bytes.n==0 && !err = EOF;
  * called once more with err or EOF at the end. Pause/resume any time, also inside cb. cb may call stream_close. */
@@ -38,6 +39,8 @@ void stream_resume(struct stream *s);
 /** Queue bytes from the loop stack (copied); returns bytes queued so far; drained_cb when it falls to 0. */
 size_t stream_push(struct stream *s, const void *p, size_t n);
 void stream_on_drained(struct stream *s, void (*cb)(void *arg), void *arg);
+/** Writing failed (peer gone, or a fiber gave up in the middle). Reading may still work; pushes are dropped. */
+bool stream_write_broken(const struct stream *s);
 void stream_shutdown_push(struct stream *s); /* half-close after what is queued */
 /** Close and free; NULL is fine; parked fibers on it get ERR_IO. Any stack. */
 void stream_close(struct stream *s);

@@ -96,7 +96,7 @@ DF_AUTO_DEFINE(docker_waiter, struct docker_waiter *, docker_waiter_close);
 
 struct docker_logs {
     bool no_stdout, no_stderr, timestamps;
-    int64_t tail;                    /* lines; 0 = all */
+    int64_t tail;                    /* last lines; 0 = all, -1 = none */
     int64_t since_ns, until_ns;      /* unix time, 0 = none */
     size_t max_bytes;                /* 0 = 4 MiB; the end is kept, *ret_truncated says so */
 };

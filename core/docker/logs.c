@@ -10,8 +10,8 @@ const char *docker_logs_path(struct arena *a, const char *id, const struct docke
     query_add(&q, a, "stderr", o->no_stderr ? NULL : "1");
     query_add(&q, a, "timestamps", o->timestamps ? "1" : NULL);
     query_add(&q, a, "follow", follow ? "1" : NULL);
-    if (o->tail > 0)
-        query_add_int(&q, a, "tail", o->tail);
+    if (o->tail)
+        query_add_int(&q, a, "tail", o->tail > 0 ? o->tail : 0);
     const int64_t times[] = {o->since_ns, o->until_ns};
     static const char *const keys[] = {"since", "until"};
     for (int i = 0; i < 2; i++)

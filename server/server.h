@@ -1,0 +1,58 @@
+/* The transport as a whole: start, drain, stop. One instance per process. */
+#pragma once
+#include <stdbool.h>
+#include <stddef.h>
+#include "core/base/buf.h"
+#include "core/base/err.h"
+#include "server/admission.h"
+#include "server/ratelimit.h"
+
+struct listen_conf {
+    const char *address;              /* "127.0.0.1", "::1"; ignored for a unix socket */
+    int port;                         /* 0 = any free one, see server_port */
+    const char *unix_path;            /* instead of address and port; mode 0660 */
+    const char *tls_cert, *tls_key;   /* PEM files; NULL = plain */
+    bool reuse_port;
+};
+struct server_conf {
+    const struct listen_conf *listen;
+    size_t nlisten;
+    struct admission_conf admission;
+    struct rate_conf rates[RATE_CLASSES];
+    bool rates_set;                   /* false = defaults */
+    const char *const *cors_origins;  /* exact origins, "https://x.example"; NULL-terminated; NULL = no CORS */
+    const char *const *hosts;         /* allowed Host values without port; NULL = any; others get 421 */
+    const char *public_url;           /* the origin browsers use; NULL = whatever Host says */
+    const char *const *trusted_proxies; /* addresses whose X-Forwarded-For/-Proto count; NULL = none */
+    size_t max_body;                  /* JSON; default 1 MiB */
+    size_t max_raw_body;              /* ROUTE_RAW_BODY; default 25 MiB */
+    uint64_t request_ms;              /* default 30000 */
+    uint64_t handshake_ms, head_ms, keepalive_ms, stall_ms, drain_ms; /* defaults 10, 10, 60, 30, 25 s */
+    unsigned ws_max_per_user;         /* default 10 */
+    uint64_t ws_ping_ms, ws_dead_ms;  /* defaults 20, 45 s */
+    bool access_log;                  /* one line per request */
+    const char *version, *commit;
+    /** Work to hand over while draining (jobs): called once at SIGTERM, on a fiber, before connections are closed. */
+    err_t (*on_drain)(void *arg, uint64_t deadline);
+    void *on_drain_arg;
+    /** SIGHUP, on a fiber: re-read the configuration. TLS certificates are reloaded by the server itself. */
+    err_t (*on_reload)(void *arg);
+    void *on_reload_arg;
+};
+
+/** Bind, prepare TLS, accept. After routes_register. The conf's pointers must outlive the server. ERR_CONFIG names what is wrong.
+ * Nothing is accepted before the loop runs. */
+MUST_CHECK err_t server_start(const struct server_conf *conf);
+/** Port of listener `i` (for port 0). */
+int server_port(size_t i);
+/** Load certificates again; on any error the old ones stay and it is returned. */
+MUST_CHECK err_t server_reload_tls(void);
+/** Stop accepting, ready 503, GOAWAY, WebSockets 1012, wait for requests; then loop_stop(). Idempotent. */
+void server_drain(void);
+bool server_draining(void);
+/** After loop_run returned: drop what is left and free everything. */
+void server_fini(void);
+
+/** SIGTERM and SIGINT: first drains, second stops at once. SIGHUP reloads. SIGPIPE is ignored. */
+void signals_setup(void);
+void signals_fini(void);

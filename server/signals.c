@@ -1,0 +1,66 @@
+#include <signal.h>
+#include <stdlib.h>
+#include <unistd.h>
+#include "core/obs/log.h"
+#include "server/internal.h"
+
+enum { EXIT_FORCED = 130 };
+
+static struct {
+    uv_signal_t term, intr, hup;
+    bool up, terminating, reloading;
+} G;
+
+static void on_stop(uv_signal_t *h, int signum) {
+    (void)h;
+    if (G.terminating) { /* somebody is in a hurry: leases expire by themselves */
+        LOG(WARNING, "signal.forced_exit", KV_INT("signal", signum));
+        log_flush();
+        _exit(EXIT_FORCED);
+    }
+    G.terminating = true;
+    LOG(INFO, "signal.drain", KV_INT("signal", signum));
+    server_drain();
+}
+
+static err_t reload_main(void *arg) {
+    (void)arg;
+    err_t e = server_reload_tls();
+    if (SRV.conf.on_reload != NULL) {
+        err_t conf_e = SRV.conf.on_reload(SRV.conf.on_reload_arg);
+        if (conf_e != NULL)
+            LOG(ERROR, "conf.reload_failed", KV_ERR(conf_e));
+    }
+    err_ignore(e); /* logged; the old certificates stay */
+    G.reloading = false;
+    return NULL;
+}
+
+static void on_hup(uv_signal_t *h, int signum) {
+    (void)h;
+    (void)signum;
+    if (G.reloading || G.terminating)
+        return;
+    G.reloading = true;
+    fiber_spawn_detached("reload", NULL, reload_main, NULL);
+}
+
+void signals_setup(void) {
+    (void)signal(SIGPIPE, SIG_IGN);
+    CHECK(uv_signal_init(loop_uv(), &G.term) == 0 && uv_signal_init(loop_uv(), &G.intr) == 0 && uv_signal_init(loop_uv(), &G.hup) == 0);
+    CHECK(uv_signal_start(&G.term, on_stop, SIGTERM) == 0 && uv_signal_start(&G.intr, on_stop, SIGINT) == 0);
+    CHECK(uv_signal_start(&G.hup, on_hup, SIGHUP) == 0);
+    uv_unref((uv_handle_t *)&G.term);
+    uv_unref((uv_handle_t *)&G.intr);
+    uv_unref((uv_handle_t *)&G.hup);
+    G.up = true;
+}
+
+void signals_fini(void) {
+    if (!G.up)
+        return;
+    G.up = false;
+    uv_close((uv_handle_t *)&G.term, NULL);
+    uv_close((uv_handle_t *)&G.intr, NULL);
+    uv_close((uv_handle_t *)&G.hup, NULL);
+}

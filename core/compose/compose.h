@@ -44,6 +44,7 @@ struct compose_options {
     const char *const *enable; /* services to switch on although their profile is off */
     size_t n_enable;
     bool skip_interpolation, skip_normalization, skip_consistency, skip_validation, no_resolve_paths, discard_env_files;
+    bool skip_env_files;      /* do not read env_file and label_file */
     bool prune_resources;     /* drop networks, volumes, ... that no enabled service uses */
     bool any_project_name;    /* do not check the name */
     bool warn_unknown_keys;   /* an unknown key is a warning instead of SCHEMA_VIOLATION */

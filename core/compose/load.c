@@ -84,7 +84,8 @@ static err_t finish(struct loading *l, struct y_node *tree, struct compose_proje
     TRY(compose_select(cx, tree, &sel));
     if (!o->skip_consistency)
         TRY(compose_consistency(cx, tree, sel.disabled));
-    TRY(service_environments(l, y_get(tree, "services")));
+    if (!o->skip_env_files)
+        TRY(service_environments(l, y_get(tree, "services")));
     if (o->prune_resources)
         compose_prune(cx, tree);
     return compose_model(cx, tree, sel.disabled, p);

@@ -160,7 +160,7 @@ err_t compose_model(struct compose_cx *cx, const struct y_node *file, const stru
 
 #define FIND(list, count, member, want)                                                                                \
     __extension__({                                                                                                    \
-        __typeof__(&(list)[0]) hit_ = NULL;                                                                            \
+        __typeof__((list)[0]) *hit_ = NULL;                                                                            \
         for (size_t lo_ = 0, hi_ = (count); lo_ < hi_ && hit_ == NULL;) {                                              \
             size_t mid_ = lo_ + (hi_ - lo_) / 2;                                                                       \
             int c_ = strcmp((want), (list)[mid_].member);                                                              \

@@ -19,49 +19,40 @@ static size_t index_of(const struct compose_project *p, const char *name) {
     return s != NULL ? (size_t)(s - p->services) : SIZE_MAX;
 }
 
-static void build_edges(struct graph *g, bool up) {
-    size_t n = g->p->n_services;
-    g->next = arena_new_array(g->a, compose_names, n + 1);
-    g->wait = arena_new_array(g->a, size_t, n + 1);
-    g->reached = arena_new_array(g->a, bool, n + 1);
+/** `up`: from a dependency to what depends on it; else the other way round. */
+static struct graph graph_of(struct arena *a, const struct compose_project *p, bool up) {
+    size_t n = p->n_services;
+    struct graph g = {a, p, arena_new_array(a, compose_names, n + 1), arena_new_array(a, size_t, n + 1), arena_new_array(a, bool, n + 1)};
     for (size_t i = 0; i < n; i++) {
         compose_names deps = {0};
-        compose_dependencies(g->a, g->p->services[i].node, &deps);
+        compose_dependencies(a, p->services[i].node, &deps);
         for (size_t k = 0; k < deps.n; k++) {
-            size_t d = index_of(g->p, deps.v[k]);
+            size_t d = index_of(p, deps.v[k]);
             if (d == SIZE_MAX || d == i)
                 continue;
             size_t first = up ? d : i, then = up ? i : d;
-            *vec_push(g->a, &g->next[first]) = g->p->services[then].name;
-            g->wait[then]++;
+            *vec_push(a, &g.next[first]) = p->services[then].name;
+            g.wait[then]++;
         }
     }
+    return g;
 }
 
 /** Everything that depends on a root (down) or that a root depends on (up), roots included. */
-static void reach(struct graph *g, bool up, const char *const *roots, size_t n_roots) {
+static bool *reach(struct arena *a, const struct compose_project *p, bool up, const char *const *roots, size_t n_roots) {
+    struct graph g = graph_of(a, p, !up);
     compose_names todo = {0};
     for (size_t i = 0; i < n_roots; i++)
-        *vec_push(g->a, &todo) = roots[i];
+        *vec_push(a, &todo) = roots[i];
     while (todo.n > 0) {
-        size_t i = index_of(g->p, todo.v[--todo.n]);
-        if (i == SIZE_MAX || g->reached[i])
+        size_t i = index_of(p, todo.v[--todo.n]);
+        if (i == SIZE_MAX || g.reached[i])
             continue;
-        g->reached[i] = true;
-        compose_names deps = {0};
-        if (up)
-            compose_dependencies(g->a, g->p->services[i].node, &deps);
-        for (size_t k = 0; up && k < deps.n; k++)
-            *vec_push(g->a, &todo) = deps.v[k];
-        for (size_t s = 0; !up && s < g->p->n_services; s++) {
-            compose_names back = {0};
-            compose_dependencies(g->a, g->p->services[s].node, &back);
-            for (size_t k = 0; k < back.n; k++) {
-                if (z_eq(back.v[k], g->p->services[i].name))
-                    *vec_push(g->a, &todo) = g->p->services[s].name;
-            }
-        }
+        g.reached[i] = true;
+        for (size_t k = 0; k < g.next[i].n; k++)
+            *vec_push(a, &todo) = g.next[i].v[k];
     }
+    return g.reached;
 }
 
 err_t compose_order(struct arena *a, const struct compose_project *p, bool up, const char *const *roots, size_t n_roots,
@@ -69,9 +60,8 @@ err_t compose_order(struct arena *a, const struct compose_project *p, bool up, c
     const struct y_node *services = y_get(p->tree, "services");
     if (services != NULL)
         TRY(compose_check_cycles(a, services));
-    struct graph g = {.a = a, .p = p};
-    build_edges(&g, up);
-    reach(&g, up, roots, n_roots);
+    struct graph g = graph_of(a, p, up);
+    const bool *reached = reach(a, p, up, roots, n_roots);
     *ret = (struct compose_strs){.v = arena_new_array(a, const char *, p->n_services + 1), .set = true};
     compose_names level = {0};
     for (size_t i = 0; i < p->n_services; i++) {
@@ -83,7 +73,7 @@ err_t compose_order(struct arena *a, const struct compose_project *p, bool up, c
         qsort(level.v, level.n, sizeof(*level.v), cmp_names);
         for (size_t k = 0; k < level.n; k++) {
             size_t i = index_of(p, level.v[k]);
-            if (n_roots == 0 || g.reached[i])
+            if (n_roots == 0 || reached[i])
                 ret->v[ret->n++] = level.v[k];
             for (size_t e = 0; e < g.next[i].n; e++) {
                 if (--g.wait[index_of(p, g.next[i].v[e])] == 0)

@@ -203,6 +203,8 @@ static err_t check_list(struct compose_cx *cx, const struct cs *s, const struct 
         const struct y_node *v = l->seq.v[i];
         if (s->unique == CSU_PORT && (v->kind == Y_INT || v->kind == Y_STR))
             continue;
+        if (s->shorthand == CSS_ENV_FILE && v->kind == Y_STR)
+            continue;
         TRY(compose_validate(cx, s->item, v, C_IDX(at, i)));
     }
     return NULL;

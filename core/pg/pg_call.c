@@ -212,7 +212,12 @@ static err_t run(struct pg *db, struct pg_call *call, PGresult **ret) {
         pg_call_free(call);
         return e;
     }
-    TRY(wait_call(db->pool, call));
+    struct pg_pool *p = db->pool; /* db itself may be freed while we wait */
+    p->refs++;
+    e = wait_call(p, call);
+    pg_pool_unref(p);
+    if (e != NULL)
+        return e;
     e = outcome(call);
     if (e == NULL)
         *ret = TAKE(call->res);

@@ -31,10 +31,9 @@ static err_t commit(struct pg *tx) {
     return e;
 }
 
-static err_t tx_once(struct pg_pool *p, tx_body *body, void *arg, bool *ret_begun) {
+static err_t tx_once(struct pg_pool *p, tx_body *body, void *arg) {
     struct pg tx = {.magic = 0, .pool = p, .in_tx = true};
     TRY(pg_pool_pin(p, &tx));
-    *ret_begun = true;
     pg_call_post(tx.pinned, "BEGIN");
     err_t e = body(&tx, arg);
     if (e == NULL)
@@ -71,10 +70,13 @@ static err_t tx_nested(struct pg *tx, tx_body *body, void *arg) {
 err_t pg_tx(struct pg *db, tx_body *body, void *arg) {
     if (db->in_tx)
         return tx_nested(db, body, arg);
+    struct pg_pool *p = db->pool; /* db itself may be freed meanwhile */
     for (int attempt = 1;; attempt++) {
-        bool begun = false;
-        err_t e = tx_once(db->pool, body, arg, &begun);
-        if (!err_is(e, ERR_DB_RETRY) || attempt == PG_TX_TRIES)
+        p->refs++;
+        err_t e = tx_once(p, body, arg);
+        bool closed = p->closing;
+        pg_pool_unref(p);
+        if (closed || !err_is(e, ERR_DB_RETRY) || attempt == PG_TX_TRIES)
             return e;
         uint32_t r;
         random_bytes(&r, sizeof(r));

@@ -7,7 +7,7 @@
 static void put_comment(struct buf *out, const char *indent, const char *text) {
     struct str rest = str_of(text), line;
     while (str_cut(&rest, '\n', &line))
-        buf_putf(out, "%s# %.*s\n", indent, STR_ARG(line));
+        buf_putf(out, "%s#%s%.*s\n", indent, line.n > 0 ? " " : "", STR_ARG(line));
 }
 
 static void put_list(struct buf *out, const char *items) {

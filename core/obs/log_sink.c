@@ -207,6 +207,9 @@ static void after_fork_parent(void) {
 static void after_fork_child(void) {
     S.started = false;
     S.queue.n = 0;
+    /* the conditions still count the parent's writer as a waiter: signalling them would wait for it for ever */
+    S.filled = (pthread_cond_t)PTHREAD_COND_INITIALIZER;
+    S.drained = (pthread_cond_t)PTHREAD_COND_INITIALIZER;
     after_fork_parent();
 }
 

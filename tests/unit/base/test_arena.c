@@ -225,8 +225,12 @@ static void test_vec(void **state) {
         v.v[v.n - 1].a = i;
     }
     int want = 0;
-    for
-        vec_each(it, &v) assert_int_equal(it->a, want++);
+    /* clang-format off */
+    for vec_each(it, &v) {
+        assert_int_equal(it->a, want);
+        want++;
+    }
+    /* clang-format on */
     assert_int_equal(want, 1000);
 }
 

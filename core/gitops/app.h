@@ -14,7 +14,8 @@ struct app {
     size_t n_compose_files;
     const struct json *variables; /* object of strings */
     struct sync_policy policy;
-    bool suspended, deleting;
+    bool suspended, deleting, maintenance;
+    int64_t sync_failures;
     const char *node_id, *node_name; /* NULL: none chosen */
     const char *repo_id, *repo_url, *repo_branch, *repo_auth, *repo_username, *repo_host_key, *repo_tls_ca;
     struct str repo_credentials_sealed; /* bytea text form; n == 0 if none */

@@ -1,0 +1,66 @@
+/* Private to core/gitops. */
+#pragma once
+#include "core/async/fiber.h"
+#include "core/async/wait.h"
+#include "core/base/check.h"
+#include "core/base/id.h"
+#include "core/base/map.h"
+#include "core/bus/bus.h"
+#include "core/docker/docker.h"
+#include "core/gitops/apply.h"
+#include "core/gitops/gitops.h"
+#include "core/gitops/observe.h"
+#include "core/gitops/source.h"
+#include "core/obs/log.h"
+
+#define JOB_POLL "repository.poll"
+#define JOB_REFRESH "application.refresh"
+#define JOB_SYNC "application.sync"
+#define JOB_DELETE "application.delete"
+
+struct cached_desired {
+    struct arena *a;
+    struct desired *want;
+    struct app *app;
+    int64_t app_version;
+    const char *sha;
+};
+struct gitops {
+    struct gitops_conf conf;
+    struct pg *db;
+    const struct keyring *keys;
+    struct fleet *fleet;
+    struct jobs *jobs;
+    struct fleet_sub *sub;
+    struct fiber *scheduler, *drift;
+    struct map dirty;       /* application ids that events touched */
+    struct cond dirty_cond;
+    struct map cache;       /* application id -> struct cached_desired */
+};
+
+/** Remote of a repository with its credential opened. */
+MUST_CHECK err_t repo_remote(struct gitops *g, struct arena *a, const struct app *app, struct git_remote_conf *ret);
+const char *repo_mirror(struct gitops *g, struct arena *a, const char *repo_id);
+/** YIELDS. Which commit an application (or an explicit revision) means now; fetches what is missing. `offline`: only the mirror. */
+MUST_CHECK err_t resolve_commit(struct gitops *g, struct arena *a, const struct app *app, const char *revision, bool offline, struct git_commit *ret);
+/** YIELDS. Desired state of a commit. Cached per application for the commit last compared. */
+MUST_CHECK err_t desired_of(struct gitops *g, struct arena *a, const struct app *app, const char *sha, struct desired **ret);
+MUST_CHECK err_t desired_cached(struct gitops *g, const char *app_id, struct app **ret_app, struct desired **ret);
+void cache_drop(struct gitops *g, const char *app_id);
+
+struct status {
+    const char *sync, *health;
+    struct json *reasons;
+};
+/** Pure: from the plan and what runs. */
+void status_of(struct arena *a, const struct plan *plan, const struct observed *have, struct status *ret);
+struct json *error_json(struct arena *a, err_t e);
+/** In a transaction: application.status event from the row as it is now. */
+MUST_CHECK err_t publish_app(struct pg *tx, struct arena *a, const char *app_id, const char *scope_id);
+
+err_t job_poll(struct job *job, void *arg);
+err_t job_refresh(struct job *job, void *arg);
+err_t job_sync(struct job *job, void *arg);
+err_t job_delete(struct job *job, void *arg);
+/** YIELDS. Compare now, write the status, sync when the policy says so. */
+MUST_CHECK err_t refresh_app(struct gitops *g, struct job *job, const char *app_id, bool offline);

@@ -1,0 +1,141 @@
+/* Repositories: ls-remote on schedule or webhook, fetch when a ref in use moved, wake the applications. */
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include "core/gitops/internal.h"
+
+#define POLL_TIMEOUT SECONDS(120)
+
+struct repo {
+    struct gitops *g;
+    struct arena *a;
+    struct app as_app; /* the repository part of an application, for repo_remote */
+    struct json *refs;
+    const char *scope_id;
+};
+
+static err_t repo_load(struct gitops *g, struct arena *a, const char *id, struct repo *ret) {
+    struct pg_result *r;
+    TRY(pg_one(g->db, a, SQL_GITOPS_REPO_LOAD, PG_ARGS(pg_uuid(id)), "repository", &r));
+    *ret = (struct repo){.g = g, .a = a, .scope_id = pg_cell(r, 0, 10)};
+    struct app *x = &ret->as_app;
+    *x = (struct app){.repo_id = pg_cell(r, 0, 0), .repo_url = pg_cell(r, 0, 1), .repo_branch = pg_cell(r, 0, 2), .repo_auth = pg_cell(r, 0, 3),
+                      .repo_username = pg_cell(r, 0, 4), .repo_host_key = pg_cell(r, 0, 5), .repo_tls_ca = pg_cell(r, 0, 6), .revision = ""};
+    x->repo_credentials_sealed = str_of(pg_cell(r, 0, 7) ? pg_cell(r, 0, 7) : "");
+    return json_parse(a, str_of(pg_cell(r, 0, 8)), NULL, &ret->refs);
+}
+
+/* libgit2 takes CA certificates from a file only. */
+static err_t write_ca(struct repo *repo) {
+    const char *pem = repo->as_app.repo_tls_ca;
+    if (pem == NULL || *pem == '\0')
+        return NULL;
+    (void)repo_mirror(repo->g, repo->a, repo->as_app.repo_id);
+    const char *path = arena_printf(repo->a, "%s/git/%s.ca.pem", repo->g->conf.data_dir, repo->as_app.repo_id);
+    int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (fd < 0)
+        return err_new(ERR_IO, "cannot write the CA file of the repository");
+    bool ok = write(fd, pem, strlen(pem)) == (ssize_t)strlen(pem);
+    return close(fd) == 0 && ok ? NULL : err_new(ERR_IO, "cannot write the CA file of the repository");
+}
+
+static bool is_sha(const char *s) { return strlen(s) == 40 && strspn(s, "0123456789abcdef") == 40; }
+
+struct wake {
+    struct repo *repo;
+    struct json *refs;
+    VEC(const char *) apps;
+    bool fetched;
+    const char *error;
+};
+
+static err_t wake_tx(struct pg *tx, void *arg) {
+    struct wake *w = arg;
+    struct arena *a = w->repo->a;
+    const char *id = w->repo->as_app.repo_id;
+    TRY(pg_exec(tx, SQL_GITOPS_REPO_POLLED, PG_ARGS(pg_uuid(id), pg_json(json_to_text(a, w->refs)), pg_bool(w->fetched)), NULL));
+    for vec_each (app, &w->apps) {
+        struct job_spec spec = {.kind = JOB_REFRESH, .key = arena_printf(a, "app:%s", *app), .scope_id = *app, .object_kind = "application",
+                                .object_id = *app, .payload = "{\"offline\":true}", .coalesce = true, .priority = 5};
+        struct uuid_text job;
+        TRY(jobs_enqueue(tx, &spec, &job, NULL));
+    }
+    struct json *event = json_object(a);
+    json_set_str(a, event, "id", id);
+    json_set_str(a, event, "state", "ok");
+    json_set(a, event, "refs", w->refs);
+    return bus_publish(tx, "repository.status", w->repo->scope_id, "repository", id, json_to_text(a, event));
+}
+
+static err_t failed_tx(struct pg *tx, void *arg) {
+    struct wake *w = arg;
+    const char *id = w->repo->as_app.repo_id;
+    struct arena *a = w->repo->a;
+    TRY(pg_exec(tx, SQL_GITOPS_REPO_FAILED, PG_ARGS(pg_uuid(id), pg_json(w->error)), NULL));
+    return bus_publish(tx, "repository.status", w->repo->scope_id, "repository", id,
+                       arena_printf(a, "{\"id\":\"%s\",\"state\":\"error\",\"error\":%s}", id, w->error));
+}
+
+/* Each distinct ref once, whatever number of applications follow it. */
+static err_t look(struct repo *repo, const struct pg_result *apps, struct wake *w) {
+    struct git_remote_conf remote;
+    struct map seen;
+    map_init(&seen, repo->a);
+    w->refs = json_object(repo->a);
+    TRY(write_ca(repo));
+    TRY(repo_remote(repo->g, repo->a, &repo->as_app, &remote));
+    for (size_t i = 0; i < apps->rows || i == 0; i++) {
+        const char *rev = apps->rows ? pg_cell(apps, i, 1) : "";
+        const char *want = *rev ? rev : repo->as_app.repo_branch;
+        if (is_sha(want))
+            continue;
+        const char *oid = map_getz(&seen, want);
+        if (oid == NULL) {
+            struct git_ref ref;
+            TRY(git_ls_remote(repo->a, &remote, *want ? want : NULL, deadline_in(POLL_TIMEOUT), &ref));
+            oid = ref.oid;
+            map_setz(&seen, want, (void *)oid);
+            json_set_str(repo->a, w->refs, *want ? want : "HEAD", oid);
+        }
+        if (apps->rows && !z_eq(json_get_str(repo->refs, *want ? want : "HEAD"), oid))
+            *vec_push(repo->a, &w->apps) = pg_cell(apps, i, 0);
+    }
+    struct git_commit c;
+    const char *mirror = repo_mirror(repo->g, repo->a, repo->as_app.repo_id);
+    for (struct map_entry *e = NULL; !w->fetched && (e = map_next(&seen, e));)
+        w->fetched = git_resolve(repo->a, mirror, e->value, deadline_in(SECONDS(30)), &c) != NULL;
+    return w->fetched ? git_fetch(&remote, mirror, NULL, deadline_in(POLL_TIMEOUT)) : NULL;
+}
+
+err_t job_poll(struct job *job, void *arg) {
+    struct gitops *g = arg;
+    struct arena *a = arena_current();
+    struct repo repo;
+    struct pg_result *apps;
+    err_t e = repo_load(g, a, job_object_id(job), &repo);
+    if (e)
+        return e->code == ERR_NOT_FOUND ? NULL : e;
+    TRY(pg_rows(g->db, a, SQL_GITOPS_APPS_OF_REPO, PG_ARGS(pg_uuid(repo.as_app.repo_id)), &apps));
+    struct wake w = {.repo = &repo};
+    e = look(&repo, apps, &w);
+    if (e && e->code == ERR_CANCELLED)
+        return e;
+    if (e) {
+        w.error = json_to_text(a, error_json(a, e));
+        TRY(job_tx(job, failed_tx, &w));
+        return e;
+    }
+    return job_tx(job, wake_tx, &w);
+}
+
+err_t gitops_repo_test(struct gitops *g, struct arena *a, const char *repo_id, const char *ref, const char **ret_oid) {
+    struct repo repo;
+    struct git_remote_conf remote;
+    struct git_ref found;
+    TRY(repo_load(g, a, repo_id, &repo));
+    TRY(write_ca(&repo));
+    TRY(repo_remote(g, a, &repo.as_app, &remote));
+    TRY(git_ls_remote(a, &remote, ref && *ref ? ref : NULL, deadline_in(SECONDS(30)), &found));
+    *ret_oid = found.oid;
+    return NULL;
+}

@@ -1,0 +1,118 @@
+/* From an application to a commit and its desired state. */
+#include <sys/stat.h>
+#include "core/gitops/internal.h"
+
+#define GIT_TIMEOUT SECONDS(120)
+
+static err_t open_secret(struct gitops *g, struct arena *a, const char *repo_id, struct str sealed, const char **ret_user, const char **ret_secret) {
+    struct str blob, text;
+    struct json *j;
+    struct seal_place at = {"repositories", "credentials_sealed", repo_id};
+    TRY(bytea_parse(a, str_z(a, sealed), &blob));
+    TRY(unseal(a, g->keys, &at, blob, &text));
+    TRY(json_parse(a, text, NULL, &j));
+    if (json_get_str(j, "username"))
+        *ret_user = json_get_str(j, "username");
+    *ret_secret = json_get_str(j, "secret");
+    return NULL;
+}
+
+err_t repo_remote(struct gitops *g, struct arena *a, const struct app *app, struct git_remote_conf *ret) {
+    if (app->repo_id == NULL)
+        return err_new(ERR_INVALID, "the application has no repository");
+    *ret = (struct git_remote_conf){.url = app->repo_url, .allow_local = g->conf.allow_local, .host_key = app->repo_host_key, .username = app->repo_username};
+    if (z_eq(app->repo_auth, "token") || z_eq(app->repo_auth, "basic"))
+        ret->auth = GIT_AUTH_TOKEN;
+    else if (z_eq(app->repo_auth, "ssh-key"))
+        ret->auth = GIT_AUTH_SSH;
+    if (app->repo_credentials_sealed.n)
+        TRY(open_secret(g, a, app->repo_id, app->repo_credentials_sealed, &ret->username, &ret->secret));
+    if (app->repo_tls_ca && *app->repo_tls_ca)
+        ret->ca_file = arena_printf(a, "%s/git/%s.ca.pem", g->conf.data_dir, app->repo_id);
+    return NULL;
+}
+
+const char *repo_mirror(struct gitops *g, struct arena *a, const char *repo_id) {
+    const char *dir = arena_printf(a, "%s/git", g->conf.data_dir);
+    (void)mkdir(dir, 0700);
+    return arena_printf(a, "%s/%s.git", dir, repo_id);
+}
+
+static bool is_sha(const char *s) { return s && strlen(s) == 40 && strspn(s, "0123456789abcdef") == 40; }
+
+err_t resolve_commit(struct gitops *g, struct arena *a, const struct app *app, const char *revision, bool offline, struct git_commit *ret) {
+    const char *mirror = repo_mirror(g, a, app->repo_id);
+    const char *want = revision && *revision ? revision : *app->revision ? app->revision : *app->repo_branch ? app->repo_branch : NULL;
+    uint64_t deadline = deadline_in(GIT_TIMEOUT);
+    struct git_remote_conf remote;
+    if (offline && want)
+        return git_resolve(a, mirror, want, deadline, ret);
+    if (is_sha(want) && git_resolve(a, mirror, want, deadline, ret) == NULL)
+        return NULL;
+    TRY(repo_remote(g, a, app, &remote));
+    if (is_sha(want)) {
+        TRY(git_fetch(&remote, mirror, NULL, deadline));
+        return git_resolve(a, mirror, want, deadline, ret);
+    }
+    struct git_ref ref;
+    TRY(git_ls_remote(a, &remote, want, deadline, &ref));
+    if (git_resolve(a, mirror, ref.oid, deadline, ret) == NULL)
+        return NULL;
+    TRY(git_fetch(&remote, mirror, NULL, deadline));
+    return git_resolve(a, mirror, ref.oid, deadline, ret);
+}
+
+err_t desired_of(struct gitops *g, struct arena *a, const struct app *app, const char *sha, struct desired **ret) {
+    struct source_conf conf = {.mirror = repo_mirror(g, a, app->repo_id), .sha = sha, .deadline = deadline_in(MINUTES(5))};
+    return source_desired(a, app, &conf, ret);
+}
+
+/* --- the cache: desired state of the commit that was compared last --- */
+
+#define CACHE_MAX 4096
+
+static void cached_free(struct cached_desired *c) {
+    if (c)
+        arena_unref(c->a);
+}
+
+void cache_drop(struct gitops *g, const char *app_id) { cached_free(map_del(&g->cache, str_of(app_id))); }
+
+static void cache_make_room(struct gitops *g) {
+    while (g->cache.n >= CACHE_MAX) {
+        struct map_entry *e = map_next(&g->cache, NULL);
+        cached_free(map_del(&g->cache, e->key));
+    }
+}
+
+/* Reload when the row moved on; keyed by configuration version and commit. */
+err_t desired_cached(struct gitops *g, const char *app_id, struct app **ret_app, struct desired **ret) {
+    struct arena *a = arena_new("gitops.desired", 0);
+    struct app *app;
+    err_t e = app_load(g->db, a, app_id, &app);
+    const char *sha = e == NULL ? (app->desired_commit ? app->desired_commit : app->deployed_commit) : NULL;
+    struct cached_desired *c = map_getz(&g->cache, app_id);
+    if (e == NULL && c && sha && c->app_version == app->version && z_eq(c->sha, sha)) {
+        *ret = c->want;
+        *ret_app = c->app;
+        arena_unref(a);
+        return NULL;
+    }
+    if (e == NULL && sha == NULL)
+        e = err_new(ERR_NOT_FOUND, "the application was not compared yet");
+    struct desired *want = NULL;
+    if (e == NULL)
+        e = desired_of(g, a, app, sha, &want);
+    if (e) {
+        e = err_dup(arena_current(), e);
+        arena_unref(a);
+        return e;
+    }
+    c = arena_new_obj(a, struct cached_desired);
+    *c = (struct cached_desired){.a = a, .want = want, .app = app, .app_version = app->version, .sha = sha};
+    cache_make_room(g);
+    cached_free(map_setz(&g->cache, app_id, c));
+    *ret = want;
+    *ret_app = app;
+    return NULL;
+}

@@ -1,0 +1,123 @@
+-- name: gitops_app_load
+SELECT a.id, a.name, a.org_id, a.scope_id, a.project_name, a.path, a.target_revision, to_json(a.compose_files)::text, a.variables::text,
+       a.sync_policy::text, a.suspended, a.deleting, a.node_id, n.name, r.id, r.url, r.default_branch, r.auth_type, r.username, r.host_key,
+       r.tls_ca, r.credentials_sealed, a.desired_commit, a.deployed_commit, a.fenced_commit, a.last_deployment_id, a.sync_status,
+       a.health_status, a.version, coalesce(n.maintenance, false), a.sync_failures
+  FROM applications a LEFT JOIN repositories r ON r.id = a.repository_id LEFT JOIN nodes n ON n.id = a.node_id
+ WHERE a.id = $1;
+
+-- name: gitops_last_rendered
+SELECT rendered_spec::text FROM deployments WHERE id = $1 AND rendered_spec IS NOT NULL;
+
+-- name: gitops_deployment_for_rollback
+SELECT commit_id, revision, image_digests::text, status FROM deployments WHERE id = $1 AND application_id = $2;
+
+-- name: gitops_deployment_of_job
+SELECT id FROM deployments WHERE job_id = $1 ORDER BY created_at DESC LIMIT 1;
+
+-- name: gitops_deployment_insert
+INSERT INTO deployments (id, org_id, application_id, number, version, status, docker_host, node_id, repository_id, revision, commit_id, commit_author,
+       commit_message, committed_at, trigger, triggered_by, job_id, fence, rollback_of, started_at, environment)
+SELECT $1, a.org_id, a.id, coalesce((SELECT max(number) FROM deployments d WHERE d.application_id = a.id), 0) + 1, left($3, 12), 'planning',
+       coalesce(n.name, ''), a.node_id, a.repository_id, $4, $3, left($5, 255), $6, to_timestamp($7::float8 / 1000), $8, $9, $10, $11, $12, now(), a.environment
+  FROM applications a LEFT JOIN nodes n ON n.id = a.node_id WHERE a.id = $2;
+
+-- name: gitops_deployment_resume
+UPDATE deployments SET fence = $2, status = 'planning', updated_at = now() WHERE id = $1;
+
+-- name: gitops_deployment_planned
+UPDATE deployments SET status = 'running', plan = $2::jsonb, rendered_spec = $3::jsonb, updated_at = now() WHERE id = $1 AND fence = $4;
+
+-- name: gitops_ops_clear
+DELETE FROM deployment_ops WHERE deployment_id = $1 AND state <> 'succeeded';
+
+-- name: gitops_ops_insert
+INSERT INTO deployment_ops (deployment_id, op_id, ordinal, kind, object, cause, fence)
+SELECT $1, o->>'id', row_number() OVER (), o->>'kind', left(coalesce(o->>'object', ''), 255), coalesce(o->'cause', '[]'), $3
+  FROM jsonb_array_elements($2::jsonb) o
+ON CONFLICT (deployment_id, op_id) DO UPDATE SET state = 'pending', fence = excluded.fence, error = NULL, started_at = NULL, finished_at = NULL;
+
+-- name: gitops_op_state
+UPDATE deployment_ops SET state = $3, error = $4::jsonb, after = coalesce($5::jsonb, after), fence = $6,
+       attempt = attempt + CASE WHEN $3 = 'running' THEN 1 ELSE 0 END,
+       started_at = CASE WHEN $3 = 'running' THEN now() ELSE started_at END,
+       finished_at = CASE WHEN $3 IN ('succeeded', 'failed', 'skipped', 'cancelled') THEN now() END
+ WHERE deployment_id = $1 AND op_id = $2;
+
+-- name: gitops_deployment_log
+INSERT INTO deployment_logs (deployment_id, seq, level, op_id, line)
+SELECT $1, coalesce((SELECT max(seq) FROM deployment_logs WHERE deployment_id = $1), 0) + row_number() OVER (),
+       l->>'level', left(coalesce(l->>'op', ''), 100), left(l->>'line', 8000)
+  FROM jsonb_array_elements($2::jsonb) l;
+
+-- name: gitops_deployment_finish
+UPDATE deployments SET status = $2, error = $3::jsonb, image_digests = coalesce($4::jsonb, image_digests), finished_at = now(), updated_at = now()
+ WHERE id = $1 AND fence = $5;
+
+-- name: gitops_app_deploying
+UPDATE applications SET current_job_id = $2, health_status = 'Progressing', desired_commit = $3, last_deployment_id = $4 WHERE id = $1;
+
+-- name: gitops_app_deployed
+UPDATE applications SET current_job_id = NULL, sync_status = $2, health_status = $3, deployed_commit = $4, status_reasons = $5::jsonb,
+       sync_failures = 0, last_synced_at = now(), observed_at = now(), status = status - 'error',
+       fenced_commit = CASE WHEN $6 <> '' THEN $6 WHEN fenced_commit = $4 THEN NULL ELSE fenced_commit END
+ WHERE id = $1;
+
+-- name: gitops_app_failed
+UPDATE applications SET current_job_id = NULL, sync_status = 'OutOfSync', health_status = $2, status_reasons = $3::jsonb, sync_failures = sync_failures + 1,
+       observed_at = now(), status = jsonb_set(status, '{error}', $4::jsonb), fenced_commit = CASE WHEN $5 <> '' THEN $5 ELSE fenced_commit END
+ WHERE id = $1;
+
+-- name: gitops_app_idle
+UPDATE applications SET current_job_id = NULL WHERE id = $1 AND current_job_id = $2;
+
+-- name: gitops_app_status
+UPDATE applications SET sync_status = $2, health_status = $3, status_reasons = $4::jsonb, desired_commit = coalesce($5, desired_commit),
+       observed_at = now(), status = CASE WHEN $6::jsonb IS NULL THEN status - 'error' ELSE jsonb_set(status, '{error}', $6::jsonb) END
+ WHERE id = $1 AND (sync_status, health_status, status_reasons, coalesce(desired_commit, ''), coalesce(status->'error', 'null'))
+       IS DISTINCT FROM ($2, $3, $4::jsonb, coalesce($5, desired_commit, ''), coalesce($6::jsonb, 'null'));
+
+-- name: gitops_app_event
+SELECT json_build_object('id', a.id, 'name', a.name, 'projectId', a.scope_id, 'sync', json_build_object('status', a.sync_status,
+         'desiredCommit', a.desired_commit, 'deployedCommit', a.deployed_commit, 'fencedCommit', a.fenced_commit, 'comparedAt', df_time(a.observed_at), 'reasons',
+         a.status_reasons), 'health', json_build_object('status', a.health_status, 'reasons', a.status_reasons),
+         'operation', CASE WHEN j.id IS NULL THEN NULL ELSE json_build_object('taskId', j.id, 'kind', j.kind, 'state', j.state, 'startedAt', df_time(j.started_at)) END,
+         'error', a.status->'error', 'version', a.version, 'updatedAt', df_time(a.updated_at))
+  FROM applications a LEFT JOIN jobs j ON j.id = a.current_job_id WHERE a.id = $1;
+
+-- name: gitops_deployment_event
+SELECT json_build_object('deploymentId', d.id, 'applicationId', d.application_id, 'number', d.number, 'status', d.status, 'error', d.error,
+         'commit', json_build_object('sha', d.commit_id, 'author', d.commit_author, 'message', d.commit_message),
+         'startedAt', df_time(d.started_at), 'finishedAt', df_time(d.finished_at))
+  FROM deployments d WHERE d.id = $1;
+
+-- name: gitops_history_purge
+DELETE FROM deployments WHERE application_id = $1 AND finished_at IS NOT NULL AND number <=
+       (SELECT max(number) FROM deployments WHERE application_id = $1) - $2::bigint
+   AND id <> coalesce((SELECT last_deployment_id FROM applications WHERE id = $1), '00000000-0000-0000-0000-000000000000');
+
+-- name: gitops_apps_of_repo
+SELECT id, target_revision FROM applications WHERE repository_id = $1 AND NOT deleting ORDER BY id LIMIT 2000;
+
+-- name: gitops_apps_all
+SELECT id FROM applications WHERE NOT deleting AND node_id IS NOT NULL AND id > $1 ORDER BY id LIMIT 500;
+
+-- name: gitops_repo_load
+SELECT id, url, default_branch, auth_type, username, host_key, tls_ca, credentials_sealed, refs::text, poll_interval_s, scope_id
+  FROM repositories WHERE id = $1;
+
+-- name: gitops_repos_due
+UPDATE repositories SET next_poll_at = now() + make_interval(secs => poll_interval_s * (0.9 + 0.2 * random()))
+ WHERE id IN (SELECT id FROM repositories WHERE poll_interval_s > 0 AND next_poll_at <= now() ORDER BY next_poll_at LIMIT 50 FOR UPDATE SKIP LOCKED)
+RETURNING id, scope_id;
+
+-- name: gitops_repo_polled
+UPDATE repositories SET state = 'ready', error = NULL, failures = 0, last_poll_at = now(), refs = $2::jsonb,
+       last_fetch_at = CASE WHEN $3::boolean THEN now() ELSE last_fetch_at END WHERE id = $1;
+
+-- name: gitops_repo_failed
+UPDATE repositories SET state = 'error', error = $2::jsonb, failures = failures + 1, last_poll_at = now(),
+       next_poll_at = now() + least(interval '30 minutes', make_interval(secs => poll_interval_s * power(2, least(failures, 6)))) WHERE id = $1;
+
+-- name: gitops_app_delete
+DELETE FROM applications WHERE id = $1;

@@ -1,0 +1,74 @@
+import { Box, FormControlLabel, FormHelperText, MenuItem, Switch, TextField } from "@mui/material";
+import { useQuery } from "@tanstack/react-query";
+import { Controller, type Control, type FieldErrors, type UseFormRegister } from "react-hook-form";
+import { queries } from "@/live/queries";
+import { parseVariables } from "@/ui/forms/errors";
+import type { Settings } from "./settings";
+
+const mono = { fontFamily: "var(--df-mono)", fontSize: 13 };
+
+const SWITCHES: { name: "automated" | "prune" | "selfHeal"; label: string; hint: string }[] = [
+  { name: "automated", label: "Sync automatically", hint: "Every new commit of the branch is deployed as soon as it is seen." },
+  { name: "selfHeal", label: "Heal drift", hint: "What is changed or stopped by hand is put back to what the repository describes." },
+  { name: "prune", label: "Remove what is no longer described", hint: "Containers and networks of removed services go away. Volumes never do." },
+];
+
+/** The part of an application's form that can be edited later too. */
+export function SettingsFields<T extends Settings>({ register, control, errors }: { register: UseFormRegister<T>; control: Control<T>; errors: FieldErrors<T> }) {
+  const { data: nodes } = useQuery(queries.nodes());
+  const reg = register as unknown as UseFormRegister<Settings>;
+  const ctl = control as unknown as Control<Settings>;
+  const err = errors as FieldErrors<Settings>;
+  const text = (name: "branch" | "path" | "environment", label: string, rules: object, hint?: string) => (
+    <TextField label={label} error={!!err[name]} helperText={err[name]?.message ?? hint} slotProps={{ inputLabel: { shrink: true } }} {...reg(name, rules)} />
+  );
+  return (
+    <>
+      <Box sx={{ display: "grid", gridTemplateColumns: { xs: "1fr", sm: "1fr 1fr" }, gap: 2 }}>
+        {text("branch", "Branch", { required: "Enter a branch." })}
+        {text("path", "Folder", { required: "Enter a folder; . is the top." }, "Where the compose file or .dockflow lies")}
+        <TextField label="Compose files" multiline minRows={2} error={!!err.composeFiles} helperText={err.composeFiles?.message ?? "One a line, later ones override. Empty: found by name"} slotProps={{ input: { sx: mono }, inputLabel: { shrink: true } }} {...reg("composeFiles")} />
+        <Controller
+          control={ctl}
+          name="nodeId"
+          render={({ field }) => (
+            <TextField select label="Node" {...field} value={field.value ?? ""} error={!!err.nodeId} helperText={err.nodeId?.message ?? "The Docker engine it runs on"}>
+              {(nodes?.items ?? []).map((n) => (
+                <MenuItem key={n.id} value={n.id}>
+                  {n.name}
+                </MenuItem>
+              ))}
+            </TextField>
+          )}
+        />
+        {text("environment", "Environment", { required: "Enter a name, such as production." })}
+      </Box>
+      <TextField
+        label="Variables"
+        multiline
+        minRows={3}
+        error={!!err.variables}
+        helperText={err.variables?.message ?? "NAME=value, one a line; used where the compose file says ${NAME}"}
+        slotProps={{ input: { sx: mono }, inputLabel: { shrink: true } }}
+        {...reg("variables", { validate: (v) => parseVariables(v).error ?? true })}
+      />
+      <Box sx={{ display: "grid", gap: 1 }}>
+        {SWITCHES.map((s) => (
+          <Controller
+            key={s.name}
+            control={ctl}
+            name={s.name}
+            render={({ field }) => (
+              <Box>
+                <FormControlLabel control={<Switch checked={field.value} onChange={(e) => field.onChange(e.target.checked)} slotProps={{ input: { "aria-describedby": `${s.name}-hint` } }} />} label={s.label} />
+                <FormHelperText id={`${s.name}-hint`} sx={{ mt: -0.5, ml: 5 }}>
+                  {err[s.name]?.message ?? s.hint}
+                </FormHelperText>
+              </Box>
+            )}
+          />
+        ))}
+      </Box>
+    </>
+  );
+}

@@ -1,0 +1,134 @@
+import type { QueryClient } from "@tanstack/react-query";
+import type { Listing } from "@/api/client";
+import { client } from "@/api/client";
+import type { LiveEvent } from "@/api/types";
+import { LiveSocket } from "./socket";
+import { applyEvents, forgetPatches, resetLive, useLive, type Change, type Kind } from "./store";
+
+const LIST_KEY: Record<Kind, string> = {
+  application: "applications",
+  container: "containers",
+  node: "nodes",
+  repository: "repositories",
+  task: "tasks",
+  deployment: "deployments",
+};
+const FLUSH_MS = 16;
+const REFETCH_MS = 400;
+
+/** Writes accepted changes into the request caches and marks for refetch what an event can't describe fully. */
+export class CacheBinding {
+  private readonly due = new Set<string>();
+  private timer: ReturnType<typeof setTimeout> | null = null;
+
+  constructor(private readonly queries: QueryClient) {}
+
+  apply(change: Change): void {
+    const { kind, id, value } = change;
+    const list = LIST_KEY[kind];
+    let known = false;
+    this.queries.setQueriesData<Listing<{ id: string }>>({ queryKey: [list] }, (data) => {
+      if (!data || !Array.isArray(data.items)) return data;
+      const at = data.items.findIndex((item) => item.id === id);
+      if (at < 0) return data;
+      known = true;
+      const items = data.items.slice();
+      if (value) items[at] = { ...items[at], ...value, id };
+      else items.splice(at, 1);
+      return { ...data, items };
+    });
+    if (!known && value) this.refetchSoon(list);
+    if (value) {
+      this.queries.setQueriesData<{ id: string }>({ queryKey: [kind, id] }, (old) => old && { ...old, ...value, id });
+    }
+    this.follow(change);
+  }
+
+  /** What else a change makes old: the tree and plan of an application, its history, a task's log. */
+  private follow({ kind, id, value, event }: Change): void {
+    const payload = (event.payload ?? {}) as Record<string, unknown>;
+    if (kind === "application" && value) {
+      for (const part of ["resources", "plan", "diff", "deployments"]) this.refetchSoon(part, id);
+    } else if (kind === "container" && typeof payload.applicationId === "string") {
+      this.refetchSoon("resources", payload.applicationId);
+      this.refetchSoon("container", id);
+    } else if (kind === "deployment") {
+      this.refetchSoon("deployment", id);
+      const app = payload.applicationId;
+      if (typeof app === "string") for (const part of ["deployments", "resources", "plan", "diff", "manifest"]) this.refetchSoon(part, app);
+    } else if (kind === "task") this.refetchSoon("task-log", id);
+  }
+
+  refetchSoon(...key: string[]): void {
+    this.due.add(JSON.stringify(key));
+    this.timer ??= setTimeout(() => {
+      this.timer = null;
+      const keys = [...this.due];
+      this.due.clear();
+      for (const k of keys) void this.queries.invalidateQueries({ queryKey: JSON.parse(k) as string[] });
+    }, REFETCH_MS);
+  }
+
+  refetchAll(): void {
+    void this.queries.invalidateQueries({ predicate: (q) => q.queryKey[0] !== "me" && q.queryKey[0] !== "info" });
+  }
+}
+
+let socket: LiveSocket | null = null;
+
+/** Starts the event connection of this tab. Called once after sign-in; `stopLive` undoes it. */
+export function startLive(queries: QueryClient): LiveSocket {
+  if (socket) return socket;
+  const binding = new CacheBinding(queries);
+  let waiting: LiveEvent[] = [];
+  let flush: ReturnType<typeof setTimeout> | null = null;
+  let lostAt = 0;
+  socket = new LiveSocket({
+    url: () => `${location.protocol === "https:" ? "wss" : "ws"}://${location.host}/ws/v1/events`,
+    onEvent: (event) => {
+      waiting.push(event);
+      flush ??= setTimeout(() => {
+        flush = null;
+        const batch = waiting;
+        waiting = [];
+        for (const change of applyEvents(batch)) binding.apply(change);
+      }, FLUSH_MS);
+    },
+    onGap: () => {
+      forgetPatches();
+      binding.refetchAll();
+    },
+    onState: (state, since) => {
+      if (state === "reconnecting" || state === "stale") lostAt ||= since;
+      // Whatever the server can replay it replays; objects without a sequence are read again.
+      if (state === "live" && lostAt) {
+        lostAt = 0;
+        binding.refetchAll();
+      }
+      useLive.setState({ link: { state, since } });
+    },
+    beforeRetry: async () => {
+      if (!navigator.onLine) return true;
+      try {
+        await client.call("GET /auth/me", {});
+        return true;
+      } catch (error) {
+        return (error as { status?: number }).status !== 401;
+      }
+    },
+  });
+  socket.start();
+  window.addEventListener("online", wake);
+  return socket;
+}
+
+const wake = () => socket?.retryNow();
+
+export function stopLive(): void {
+  window.removeEventListener("online", wake);
+  socket?.stop();
+  socket = null;
+  resetLive();
+}
+
+export const liveSocket = () => socket;

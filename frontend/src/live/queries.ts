@@ -1,0 +1,103 @@
+import { keepPreviousData, queryOptions, useQuery } from "@tanstack/react-query";
+import { useEffect } from "react";
+import { call, listAll, type Listing } from "@/api/client";
+import type { Application, Container, Node, Repository, Task } from "@/api/types";
+import { liveSocket } from "./bind";
+import { reconcile, useLive, type Kind } from "./store";
+
+/** Keeps a subscription of the event connection for as long as the calling view is mounted. */
+export function useTopics(topics: string[], object?: string): void {
+  const key = topics.join(",");
+  const up = useLive((s) => s.link.state !== "closed");
+  useEffect(() => {
+    if (!up) return;
+    return liveSocket()?.subscribe(object ? { topics: key.split(","), object } : { topics: key.split(",") });
+  }, [key, object, up]);
+}
+
+/** True for the one flash of a row after its object changed; keyed by time so that each change restarts it. */
+export function useChangedAt(kind: Kind, id: string): number {
+  return useLive((s) => s.changed[`${kind}:${id}`] ?? 0);
+}
+
+async function fresh<T extends { id: string }>(kind: Kind, load: () => Promise<Listing<T>>): Promise<Listing<T>> {
+  const startedAt = Date.now();
+  const data = await load();
+  return { ...data, items: reconcile(kind, data.items, startedAt) };
+}
+
+async function freshOne<T extends { id: string }>(kind: Kind, load: () => Promise<T>): Promise<T> {
+  const startedAt = Date.now();
+  const data = await load();
+  return reconcile(kind, [data], startedAt)[0] ?? data;
+}
+
+// Events keep these caches true, so a mounted view never refetches by time.
+const live = { staleTime: 30_000 } as const;
+
+export const queries = {
+  me: () => queryOptions({ queryKey: ["me"], queryFn: ({ signal }) => call("GET /auth/me", { signal }), staleTime: Infinity, retry: false }),
+  info: () => queryOptions({ queryKey: ["info"], queryFn: ({ signal }) => call("GET /info", { signal }), staleTime: Infinity }),
+  projects: () => queryOptions({ queryKey: ["projects"], queryFn: ({ signal }) => listAll("GET /projects", { signal }), ...live }),
+  applications: (project?: string) =>
+    queryOptions({
+      queryKey: ["applications", project ?? ""],
+      queryFn: ({ signal }) =>
+        fresh<Application>("application", () => listAll("GET /applications", { query: { project }, signal })),
+      placeholderData: keepPreviousData,
+      ...live,
+    }),
+  application: (id: string) =>
+    queryOptions({
+      queryKey: ["application", id],
+      queryFn: ({ signal }) => freshOne<Application>("application", () => call("GET /applications/{id}", { path: { id }, signal })),
+      ...live,
+    }),
+  resources: (id: string) =>
+    queryOptions({ queryKey: ["resources", id], queryFn: ({ signal }) => call("GET /applications/{id}/resources", { path: { id }, signal }), ...live }),
+  plan: (id: string) =>
+    queryOptions({ queryKey: ["plan", id], queryFn: ({ signal }) => call("GET /applications/{id}/plan", { path: { id }, signal }), retry: false, ...live }),
+  diff: (id: string) =>
+    queryOptions({ queryKey: ["diff", id], queryFn: ({ signal }) => call("GET /applications/{id}/diff", { path: { id }, signal }), retry: false, ...live }),
+  manifest: (id: string) =>
+    queryOptions({ queryKey: ["manifest", id], queryFn: ({ signal }) => call("GET /applications/{id}/manifest", { path: { id }, signal }), retry: false, ...live }),
+  deployments: (id: string) =>
+    queryOptions({
+      queryKey: ["deployments", id],
+      queryFn: ({ signal }) => listAll("GET /applications/{id}/deployments", { path: { id }, signal }, 1),
+      ...live,
+    }),
+  deployment: (id: string) =>
+    queryOptions({ queryKey: ["deployment", id], queryFn: ({ signal }) => call("GET /deployments/{id}", { path: { id }, signal }), ...live }),
+  tasks: () => queryOptions({ queryKey: ["tasks"], queryFn: ({ signal }) => fresh<Task>("task", () => listAll("GET /tasks", { signal }, 1)), ...live }),
+  task: (id: string) =>
+    queryOptions({ queryKey: ["task", id], queryFn: ({ signal }) => freshOne<Task>("task", () => call("GET /tasks/{id}", { path: { id }, signal })), ...live }),
+  taskLog: (id: string) =>
+    queryOptions({ queryKey: ["task-log", id], queryFn: ({ signal }) => call("GET /tasks/{id}/log", { path: { id }, signal }), ...live }),
+  containers: () =>
+    queryOptions({ queryKey: ["containers"], queryFn: ({ signal }) => fresh<Container>("container", () => listAll("GET /containers", { signal })), ...live }),
+  container: (id: string) =>
+    queryOptions({ queryKey: ["container", id], queryFn: ({ signal }) => call("GET /containers/{id}", { path: { id }, signal }), ...live }),
+  nodes: () => queryOptions({ queryKey: ["nodes"], queryFn: ({ signal }) => fresh<Node>("node", () => listAll("GET /nodes", { signal })), ...live }),
+  repositories: () =>
+    queryOptions({ queryKey: ["repositories"], queryFn: ({ signal }) => fresh<Repository>("repository", () => listAll("GET /repositories", { signal })), ...live }),
+  activity: () => queryOptions({ queryKey: ["activity"], queryFn: ({ signal }) => listAll("GET /activity", { signal }, 1), ...live }),
+  sessions: () => queryOptions({ queryKey: ["sessions"], queryFn: ({ signal }) => call("GET /auth/sessions", { signal }) }),
+  tokens: () => queryOptions({ queryKey: ["tokens"], queryFn: ({ signal }) => listAll("GET /tokens", { signal }) }),
+  users: () => queryOptions({ queryKey: ["users"], queryFn: ({ signal }) => listAll("GET /users", { signal }) }),
+  roles: () => queryOptions({ queryKey: ["roles"], queryFn: ({ signal }) => listAll("GET /roles", { signal }) }),
+  permissions: () => queryOptions({ queryKey: ["permissions"], queryFn: ({ signal }) => call("GET /permissions", { signal }), staleTime: Infinity }),
+  bindings: () => queryOptions({ queryKey: ["bindings"], queryFn: ({ signal }) => listAll("GET /role-bindings", { signal }) }),
+};
+
+/** The rights of the signed-in user anywhere; the server decides each call by its scope. */
+export function useCan(): (permission: string) => boolean {
+  const { data } = useQuery(queries.me());
+  return (permission) => {
+    if (!data) return false;
+    const all = data.permissions;
+    const [resource] = permission.split(":");
+    return all.includes("*") || all.includes("*:*") || all.includes(permission) || all.includes(`${resource}:*`) ||
+      data.scopes.some((s) => s.permissions.includes(permission) || s.permissions.includes("*"));
+  };
+}

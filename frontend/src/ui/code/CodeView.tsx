@@ -1,0 +1,51 @@
+import { Box, Button } from "@mui/material";
+import { Copy, Download } from "lucide-react";
+import { useMemo, type ReactNode } from "react";
+import { copyText } from "../atoms";
+import { saveText } from "../save";
+import { highlight, type Language } from "./highlight";
+
+const MAX_LINES = 5_000;
+const COLOUR = { key: "var(--df-syn-key)", string: "var(--df-syn-string)", number: "var(--df-syn-number)", comment: "var(--df-syn-comment)", plain: undefined };
+
+/** Read-only source text with line numbers. */
+export function CodeView({ text, language, name, maxHeight = 640, toolbar }: { text: string; language: Language; name: string; maxHeight?: number | string; toolbar?: ReactNode }) {
+  const lines = useMemo(() => text.split("\n"), [text]);
+  const shown = lines.length > MAX_LINES ? lines.slice(0, MAX_LINES) : lines;
+  return (
+    <Box sx={{ border: "1px solid var(--df-line)", borderRadius: 1, overflow: "hidden", backgroundColor: "var(--df-surface)" }}>
+      <Box sx={{ display: "flex", alignItems: "center", gap: 1, px: 1.5, minHeight: 40, borderBottom: "1px solid var(--df-line)", flexWrap: "wrap" }}>
+        {toolbar ?? (
+          <Box className="df-mono" sx={{ color: "var(--df-muted)" }}>
+            {name}
+          </Box>
+        )}
+        <Box sx={{ flex: 1 }} />
+        <Button color="inherit" startIcon={<Copy size={14} />} onClick={() => void copyText(text)}>
+          Copy
+        </Button>
+        <Button color="inherit" startIcon={<Download size={14} />} onClick={() => saveText(name, text)}>
+          Download
+        </Button>
+      </Box>
+      <Box tabIndex={0} role="region" aria-label={name} className="df-mono" sx={{ maxHeight, overflow: "auto", py: 1, fontSize: 12.5, lineHeight: "20px", tabSize: 2 }}>
+        {shown.map((line, i) => (
+          <Box key={i} sx={{ display: "flex", minWidth: "max-content", "&:hover": { backgroundColor: "var(--df-hover)" } }}>
+            <Box aria-hidden sx={{ width: 52, pr: 2, textAlign: "right", color: "var(--df-syn-comment)", userSelect: "none", flex: "none" }}>
+              {i + 1}
+            </Box>
+            <Box component="code" sx={{ whiteSpace: "pre", pr: 2, font: "inherit" }}>
+              {highlight(line, language).map((t, k) => (
+                <span key={k} style={{ color: COLOUR[t.kind] }}>
+                  {t.text}
+                </span>
+              ))}
+              {line === "" && " "}
+            </Box>
+          </Box>
+        ))}
+        {lines.length > MAX_LINES && <Box sx={{ px: 2, py: 1, color: "var(--df-muted)" }}>{lines.length - MAX_LINES} more lines are in the download.</Box>}
+      </Box>
+    </Box>
+  );
+}

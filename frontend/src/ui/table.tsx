@@ -1,0 +1,180 @@
+import { Box, Table, TableBody, TableCell, TableHead, TableRow, TableSortLabel, useMediaQuery } from "@mui/material";
+import { useEffect, useRef, useState, type ReactNode } from "react";
+import { useChangedAt } from "@/live/queries";
+import type { Kind } from "@/live/store";
+import { useHotkeys } from "./hotkeys";
+import { useUrlState } from "./url";
+
+export interface Column<T> {
+  id: string;
+  header: string;
+  cell: (row: T) => ReactNode;
+  /** A value to sort by; without it the column does not sort. */
+  sort?: (row: T) => string | number;
+  width?: number | string;
+  align?: "right";
+  /** Cells of this column start the card on small screens. */
+  primary?: boolean;
+}
+
+interface Props<T> {
+  label: string;
+  columns: Column<T>[];
+  rows: T[];
+  rowKey: (row: T) => string;
+  /** Opens a row by click, or by Enter on the row that j and k chose. */
+  onOpen?: (row: T) => void;
+  selected?: string;
+  kind?: Kind;
+  defaultSort?: string;
+  keys?: boolean;
+}
+
+const pageFlashStart = Date.now();
+
+function Row<T>({ row, id, columns, onOpen, current, selected, kind }: { row: T; id: string; columns: Column<T>[]; onOpen?: (row: T) => void; current: boolean; selected: boolean; kind?: Kind }) {
+  const changedAt = useChangedAt(kind ?? "task", kind ? id : "");
+  const ref = useRef<HTMLTableRowElement>(null);
+  const mounted = useRef(Date.now());
+  useEffect(() => {
+    if (current) ref.current?.scrollIntoView({ block: "nearest" });
+  }, [current]);
+  useEffect(() => {
+    const el = ref.current;
+    if (!el || changedAt <= mounted.current || changedAt <= pageFlashStart) return;
+    el.classList.remove("df-flash");
+    void el.offsetWidth;
+    el.classList.add("df-flash");
+  }, [changedAt]);
+  return (
+    <TableRow
+      ref={ref}
+      data-row={id}
+      onClick={onOpen && (() => onOpen(row))}
+      sx={{
+        cursor: onOpen ? "pointer" : "default",
+        backgroundColor: selected ? "var(--df-selected)" : undefined,
+        boxShadow: current ? "inset 2px 0 0 var(--df-accent)" : undefined,
+        "&:hover": { backgroundColor: selected ? "var(--df-selected)" : "var(--df-hover)" },
+        "&:last-child td": { borderBottom: 0 },
+      }}
+    >
+      {columns.map((c) => (
+        <TableCell key={c.id} align={c.align} sx={{ maxWidth: c.width ?? 320, overflow: "hidden", textOverflow: "ellipsis" }}>
+          {c.cell(row)}
+        </TableCell>
+      ))}
+    </TableRow>
+  );
+}
+
+function CardRow<T>({ row, columns, onOpen, selected }: { row: T; columns: Column<T>[]; onOpen?: (row: T) => void; selected: boolean }) {
+  const head = columns.filter((c) => c.primary);
+  const rest = columns.filter((c) => !c.primary);
+  return (
+    <Box
+      component="li"
+      onClick={onOpen && (() => onOpen(row))}
+      sx={{ listStyle: "none", px: 2, py: 1.5, borderBottom: "1px solid var(--df-line)", cursor: onOpen ? "pointer" : "default", backgroundColor: selected ? "var(--df-selected)" : undefined, "&:last-child": { borderBottom: 0 } }}
+    >
+      <Box sx={{ display: "flex", flexWrap: "wrap", alignItems: "center", columnGap: 1.5, rowGap: 0.5, mb: 0.75 }}>
+        {head.map((c) => (
+          <Box key={c.id} sx={{ minWidth: 0, fontSize: 14 }}>
+            {c.cell(row)}
+          </Box>
+        ))}
+      </Box>
+      <Box component="dl" sx={{ m: 0, display: "grid", gridTemplateColumns: "96px minmax(0,1fr)", rowGap: 0.25, fontSize: 13 }}>
+        {rest.map((c) => (
+          <Box key={c.id} sx={{ display: "contents" }}>
+            <Box component="dt" sx={{ color: "var(--df-muted)" }}>
+              {c.header}
+            </Box>
+            <Box component="dd" sx={{ m: 0, minWidth: 0, overflowWrap: "anywhere" }}>
+              {c.cell(row)}
+            </Box>
+          </Box>
+        ))}
+      </Box>
+    </Box>
+  );
+}
+
+export function sortRows<T>(rows: T[], columns: Column<T>[], order: string): T[] {
+  const down = order.startsWith("-");
+  const value = columns.find((c) => c.id === order.replace(/^-/, ""))?.sort;
+  if (!value) return rows;
+  const sign = down ? -1 : 1;
+  return rows
+    .map((row, i) => ({ row, i, v: value(row) }))
+    .sort((a, b) => (a.v < b.v ? -sign : a.v > b.v ? sign : a.i - b.i))
+    .map((x) => x.row);
+}
+
+/** A list of objects: sortable by URL, j/k/Enter by keyboard, cards of the same facts on a phone. */
+export function DataTable<T>({ label, columns, rows, rowKey, onOpen, selected, kind, defaultSort = "", keys = true }: Props<T>) {
+  const phone = useMediaQuery("(max-width:700px)");
+  const [order, setOrder] = useUrlState("sort", defaultSort);
+  const [cursor, setCursor] = useState<string | null>(null);
+  const sorted = sortRows(rows, columns, order);
+  const at = sorted.findIndex((r) => rowKey(r) === cursor);
+  const step = (by: number) => {
+    const next = sorted[Math.max(0, Math.min(sorted.length - 1, at < 0 ? 0 : at + by))];
+    if (next) setCursor(rowKey(next));
+  };
+  useHotkeys(
+    {
+      j: () => step(1),
+      k: () => step(-1),
+      Enter: (event) => {
+        const row = sorted[at];
+        if (row && onOpen && document.activeElement === document.body) onOpen(row);
+        else (event.target as HTMLElement).click?.();
+      },
+    },
+    keys && !!onOpen,
+  );
+
+  if (phone) {
+    return (
+      <Box component="ul" aria-label={label} sx={{ m: 0, p: 0 }}>
+        {sorted.map((row) => (
+          <CardRow key={rowKey(row)} row={row} columns={columns} onOpen={onOpen} selected={rowKey(row) === selected} />
+        ))}
+      </Box>
+    );
+  }
+  return (
+    <Box sx={{ overflowX: "auto" }} tabIndex={0} role="region" aria-label={label}>
+      <Table aria-label={label} sx={{ minWidth: 720 }}>
+        <TableHead>
+          <TableRow>
+            {columns.map((c) => {
+              const active = order.replace(/^-/, "") === c.id;
+              const direction = active && order.startsWith("-") ? "desc" : "asc";
+              return (
+                <TableCell key={c.id} align={c.align} sx={{ width: c.width }} sortDirection={active ? direction : false}>
+                  {c.sort ? (
+                    <TableSortLabel active={active} direction={direction} onClick={() => setOrder(active && direction === "asc" ? `-${c.id}` : c.id)}>
+                      {c.header}
+                    </TableSortLabel>
+                  ) : c.header ? (
+                    c.header
+                  ) : (
+                    <span className="df-hidden">Actions</span>
+                  )}
+                </TableCell>
+              );
+            })}
+          </TableRow>
+        </TableHead>
+        <TableBody>
+          {sorted.map((row) => {
+            const id = rowKey(row);
+            return <Row key={id} row={row} id={id} columns={columns} onOpen={onOpen} current={id === cursor} selected={id === selected} kind={kind} />;
+          })}
+        </TableBody>
+      </Table>
+    </Box>
+  );
+}

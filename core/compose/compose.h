@@ -34,6 +34,7 @@ struct compose_options {
      * (PATH_ESCAPE). NULL = no fence. Remote includes (git, OCI, URL) are always refused. */
     const char *root;
     const struct compose_env *env; /* NULL = empty */
+    const char *home;              /* what a leading ~ means; NULL = HOME of env, else ~ is an error */
     const char *project_name;      /* fallback for `name:`, or wins over it when imperative */
     bool project_name_imperative;
     const char *const *profiles; /* "*" = all */

@@ -62,20 +62,25 @@ static bool windows_path(const char *s) {
     return z_starts(s, "\\\\") || (letter && s[1] == ':' && (s[2] == '\\' || s[2] == '/'));
 }
 
-/** Make the path in *n absolute. `fenced`: also an absolute one must lie inside the fence. */
+/** Make the path in *n absolute. A relative one must stay inside the fence. */
 static err_t resolve(struct walk *w, struct y_node *n, const char *where) {
+    const struct compose_options *o = w->cx->o;
     const char *s = y_str(n);
     if (s == NULL || s[0] == '\0' || windows_path(s))
         return NULL;
+    if (s[0] == '~' && (s[1] == '/' || s[1] == '\0')) {
+        const char *home = o != NULL && o->home != NULL ? o->home : compose_env_get(w->env, "HOME");
+        if (home == NULL)
+            return y_hint(y_error(ERR_INVALID, n, where, "%s: \"%s\": there is no home directory here", where, s), "write the full path");
+        n->text = str_of(compose_path_join(w->cx->a, home, s[1] != '\0' ? s + 2 : "."));
+        return NULL;
+    }
+    char *abs = compose_path_join(w->cx->a, w->dir, s);
     bool relative = s[0] != '/';
-    const char *home = s[0] == '~' && (s[1] == '/' || s[1] == '\0') ? compose_env_get(w->env, "HOME") : NULL;
-    char *abs = home != NULL ? compose_path_join(w->cx->a, "/", arena_printf(w->cx->a, "%s%s", home, s + 1))
-                             : compose_path_join(w->cx->a, w->dir, s);
-    const char *root = w->cx->o != NULL ? w->cx->o->root : NULL;
-    if (relative && home == NULL && root != NULL && !compose_path_inside(root, abs))
+    if (relative && o != NULL && o->root != NULL && !compose_path_inside(o->root, abs))
         return y_hint(y_error(ERR_PATH_ESCAPE, n, where, "%s: path \"%s\" leads out of the repository", where, s),
                       "keep relative paths inside the repository");
-    n->relative = n->relative || (relative && home == NULL);
+    n->relative = n->relative || relative;
     n->text = str_of(abs);
     return NULL;
 }

@@ -90,6 +90,7 @@ MUST_CHECK err_t compose_check_values(struct compose_cx *cx, const struct y_node
 MUST_CHECK err_t compose_check_volume(const struct y_node *n, const char *path);
 MUST_CHECK err_t compose_check_object(const struct y_node *n, const char *path, bool config);
 MUST_CHECK err_t compose_check_port(const struct y_node *n, const char *path);
+MUST_CHECK err_t compose_check_watch_path(const struct y_node *n, const char *path);
 MUST_CHECK err_t compose_check_device_request(const struct y_node *n, const char *path);
 
 /* -- extends.c / include.c / source.c -- */

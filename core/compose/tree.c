@@ -335,6 +335,17 @@ struct y_node *y_from_json(struct arena *a, const struct json *j, const char *fi
     return n;
 }
 
+/** Some messages follow the reference loader in writing ports[0]; the detail is always dotted. */
+static const char *dotted(const char *path, char *buf, size_t size) {
+    size_t n = 0;
+    for (; *path != '\0' && n + 1 < size; path++) {
+        if (*path != ']')
+            buf[n++] = *path == '[' ? '.' : *path;
+    }
+    buf[n] = '\0';
+    return buf;
+}
+
 err_t y_error_at(const char *src, int srcline, enum err_code code, const struct y_node *at, const char *path, const char *fmt, ...) {
     char msg[768];
     va_list ap;
@@ -355,8 +366,9 @@ err_t y_error_at(const char *src, int srcline, enum err_code code, const struct 
     } else {
         e = err_new_at(src, srcline, code, "%s", msg);
     }
+    char where[512];
     if (path != NULL && path[0] != '\0')
-        e = err_field(err_detail(e, "path", path), path);
+        e = err_field(err_detail(e, "path", dotted(path, where, sizeof(where))), where);
     return e;
 }
 

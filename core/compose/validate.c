@@ -341,9 +341,12 @@ static err_t check_mount(const struct y_node *n, const char *path) {
     return NULL;
 }
 
+err_t compose_check_watch_path(const struct y_node *n, const char *path) {
+    return y_is(n, Y_STR) && n->text.n == 0 ? y_error(ERR_INVALID, n, path, "%s: value can't be blank", path) : NULL;
+}
+
 static err_t check_watch(const struct y_node *n, const char *path) {
-    const char *p = y_get_str(n, "path");
-    return p != NULL && p[0] == '\0' ? y_error(ERR_INVALID, n, path, "%s.path: value can't be blank", path) : NULL;
+    return compose_check_watch_path(y_get(n, "path"), path);
 }
 
 static err_t check_port_full(const struct y_node *n, const char *path) {

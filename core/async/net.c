@@ -24,7 +24,7 @@ err_t net_connect_unix(const char *path, uint64_t deadline, struct stream **ret)
         int rc = 0;
         err_t e = stream_uv_connect_unix_(s, path, deadline, &rc);
         if (e != NULL)
-            return err_wrap(e, "connect to %s", path);
+            return err_new(e->code, "connect to %s: %s", path, e->message);
         if (rc == 0) {
             *ret = TAKE(s);
             return NULL;
@@ -73,5 +73,5 @@ err_t net_connect_tcp(const char *host, int port, uint64_t deadline, struct stre
         if (loop_now() >= deadline)
             break;
     }
-    return err_is(e, ERR_TIMEOUT) ? err_wrap(e, "connect to %s port %d", host, port) : e;
+    return err_is(e, ERR_TIMEOUT) ? err_new(ERR_TIMEOUT, "connect to %s port %d: %s", host, port, e->message) : e;
 }

@@ -241,7 +241,7 @@ err_t net_tls_client(struct stream *inner, const struct tls_client_conf *conf, u
         e = fiber_park("TLS handshake", deadline);
     t->waiter = NULL;
     if (e != NULL)
-        return err_wrap(e, "TLS handshake with %s", t->name);
+        return err_new(e->code, "TLS handshake with %s: %s", t->name, e->message);
     TRY(stream_err_(&t->s.rerr));
     *ret = TAKE(s);
     return NULL;

@@ -11,7 +11,9 @@ enum { DOCUMENT_MAX = 65536, HASH = 32, HASH_HEX = 64, PAGE = 500 };
 
 static struct audit_mac_ops mac_ops;
 
-void audit_set_mac(const struct audit_mac_ops *ops) { mac_ops = ops != NULL ? *ops : (struct audit_mac_ops){.mac = NULL}; }
+void audit_set_mac(const struct audit_mac_ops *ops) {
+    mac_ops = ops != NULL ? *ops : (struct audit_mac_ops){.mac = NULL};
+}
 
 /* Columns of audit_page from the fifth on, and their names in the hashed document. */
 enum field {
@@ -37,10 +39,10 @@ enum field {
     F_REQUEST_ID,
     F_COUNT
 };
-static const char *const names[F_COUNT] = {
-    "id",          "orgId",        "scopeId",    "userId",       "actorKind", "actorName", "sessionId",
-    "tokenId",     "action",       "resourceType", "resourceId", "resourceName", "outcome", "errorCode",
-    "details",     "before",       "after",      "ipAddress",    "userAgent", "requestId"};
+static const char *const names[F_COUNT] = {"id",         "orgId",        "scopeId",   "userId",    "actorKind",
+                                           "actorName",  "sessionId",    "tokenId",   "action",    "resourceType",
+                                           "resourceId", "resourceName", "outcome",   "errorCode", "details",
+                                           "before",     "after",        "ipAddress", "userAgent", "requestId"};
 
 /** An entry in exactly the form in which the database gives it back. */
 struct row {
@@ -121,9 +123,9 @@ static void fill(struct arena *a, const struct audit_entry *e, const char *id, s
 static err_t next(struct pg *tx, struct arena *a, const char *chain, const struct audit_entry *e, struct row *row) {
     struct pg_result *r;
     TRY(pg_rows(tx, a, SQL_AUDIT_NEXT,
-                PG_ARGS(pg_uuid(chain), pg_uuid(e->org_id), pg_uuid(e->scope_id), pg_uuid(e->user_id), pg_uuid(e->session_id),
-                        pg_json(document(a, e->details)), pg_json(document(a, e->before)), pg_json(document(a, e->after)),
-                        pg_text(e->ip_address)),
+                PG_ARGS(pg_uuid(chain), pg_uuid(e->org_id), pg_uuid(e->scope_id), pg_uuid(e->user_id),
+                        pg_uuid(e->session_id), pg_json(document(a, e->details)), pg_json(document(a, e->before)),
+                        pg_json(document(a, e->after)), pg_text(e->ip_address)),
                 &r));
     CHECK(r->rows == 1 && str_from_hex(r->cells[1], row->prev));
     row->seq = pg_cell_int(r, 0, 0, 0);
@@ -153,13 +155,14 @@ static err_t insert(struct pg *tx, struct arena *a, const char *chain, const str
     const char *const *f = row->f;
     return pg_exec(tx, SQL_AUDIT_INSERT,
                    PG_ARGS(pg_uuid(f[F_ID]), pg_uuid(chain), pg_int(row->seq), pg_uuid(f[F_ORG]), pg_uuid(f[F_SCOPE]),
-                           pg_uuid(f[F_USER]), pg_text(f[F_ACTOR_KIND]), pg_text(f[F_ACTOR_NAME]), pg_uuid(f[F_SESSION]),
-                           pg_uuid(f[F_TOKEN]), pg_text(f[F_ACTION]), pg_text(f[F_RESOURCE_TYPE]), pg_text(f[F_RESOURCE_ID]),
-                           pg_text(f[F_RESOURCE_NAME]), pg_text(f[F_OUTCOME]), pg_text(f[F_ERROR_CODE]),
-                           pg_json(f[F_DETAILS]), pg_json(f[F_BEFORE]), pg_json(f[F_AFTER]), pg_text(f[F_IP]),
-                           pg_text(f[F_USER_AGENT]), pg_text(f[F_REQUEST_ID]), pg_int(row->time_us),
-                           pg_text(hex(a, row->prev, HASH)), sealed ? pg_text(hex(a, mac, HASH)) : PG_NULL,
-                           pg_text(hex(a, hash, HASH)), sealed ? pg_text(key_id) : PG_NULL),
+                           pg_uuid(f[F_USER]), pg_text(f[F_ACTOR_KIND]), pg_text(f[F_ACTOR_NAME]),
+                           pg_uuid(f[F_SESSION]), pg_uuid(f[F_TOKEN]), pg_text(f[F_ACTION]),
+                           pg_text(f[F_RESOURCE_TYPE]), pg_text(f[F_RESOURCE_ID]), pg_text(f[F_RESOURCE_NAME]),
+                           pg_text(f[F_OUTCOME]), pg_text(f[F_ERROR_CODE]), pg_json(f[F_DETAILS]), pg_json(f[F_BEFORE]),
+                           pg_json(f[F_AFTER]), pg_text(f[F_IP]), pg_text(f[F_USER_AGENT]), pg_text(f[F_REQUEST_ID]),
+                           pg_int(row->time_us), pg_text(hex(a, row->prev, HASH)),
+                           sealed ? pg_text(hex(a, mac, HASH)) : PG_NULL, pg_text(hex(a, hash, HASH)),
+                           sealed ? pg_text(key_id) : PG_NULL),
                    NULL);
 }
 

@@ -1,13 +1,14 @@
-/* Audit log: who did what to which object, in the transaction of the change. Each organization has its own gapless chain:
- * hash = SHA-256(previous hash, seq, organization, time, canonical JSON of the entry); a MAC over the hash is added when the
- * keyring gives one. audit_write takes the chain's lock until commit: call it last in the transaction. */
+/* Audit log: who did what to which object, in the transaction of the change. Each organization has its own gapless
+ * chain: hash = SHA-256(previous hash, seq, organization, time, canonical JSON of the entry); a MAC over the hash is
+ * added when the keyring gives one. audit_write takes the chain's lock until commit: call it last in the transaction.
+ * */
 #pragma once
 #include "core/base/err.h"
 #include "core/base/id.h"
 #include "core/pg/pg.h"
 
-/** Strings may be NULL where that makes sense; details/before/after are JSON texts (larger ones than 64 KiB are replaced by
- * their size and digest), never with a secret in them. */
+/** Strings may be NULL where that makes sense; details/before/after are JSON texts (larger ones than 64 KiB are
+ * replaced by their size and digest), never with a secret in them. */
 struct audit_entry {
     const char *org_id; /* NULL: the platform's chain */
     const char *scope_id;

@@ -44,14 +44,15 @@ struct bus {
 
 /* ---- publishing ---- */
 
-err_t bus_publish(struct pg *tx, const char *topic, const char *scope_id, const char *object_kind, const char *object_id,
-                  const char *payload) {
+err_t bus_publish(struct pg *tx, const char *topic, const char *scope_id, const char *object_kind,
+                  const char *object_id, const char *payload) {
     if (payload != NULL && strlen(payload) > PAYLOAD_MAX)
         return err_new(ERR_TOO_LARGE, "an event of topic %s has more than %d bytes", topic, PAYLOAD_MAX);
     struct uuid_text id = uuid7();
     return pg_exec(tx, SQL_BUS_INSERT,
-                   PG_ARGS(pg_uuid(id.z), pg_text(topic), pg_uuid(scope_id), pg_text(object_kind != NULL ? object_kind : ""),
-                           pg_text(object_id != NULL ? object_id : ""), pg_json(payload != NULL ? payload : "{}")),
+                   PG_ARGS(pg_uuid(id.z), pg_text(topic), pg_uuid(scope_id),
+                           pg_text(object_kind != NULL ? object_kind : ""), pg_text(object_id != NULL ? object_id : ""),
+                           pg_json(payload != NULL ? payload : "{}")),
                    NULL);
 }
 
@@ -89,19 +90,21 @@ static void sub_free(struct bus_sub *s) {
 }
 
 static void deliver_gap(struct bus *b) {
-    for list_each_safe (it, tmp, &b->subs) {
-        struct bus_sub *s = list_entry(it, struct bus_sub, link);
-        if (!s->dead && s->on_gap != NULL)
-            s->on_gap(s->arg);
-    }
+    for
+        list_each_safe(it, tmp, &b->subs) {
+            struct bus_sub *s = list_entry(it, struct bus_sub, link);
+            if (!s->dead && s->on_gap != NULL)
+                s->on_gap(s->arg);
+        }
 }
 
 static void deliver_event(struct bus *b, const struct bus_event *e) {
-    for list_each_safe (it, tmp, &b->subs) {
-        struct bus_sub *s = list_entry(it, struct bus_sub, link);
-        if (!s->dead && matches(&s->filter, s->arg, e))
-            s->cb(s->arg, e);
-    }
+    for
+        list_each_safe(it, tmp, &b->subs) {
+            struct bus_sub *s = list_entry(it, struct bus_sub, link);
+            if (!s->dead && matches(&s->filter, s->arg, e))
+                s->cb(s->arg, e);
+        }
 }
 
 static void on_deliver(void *arg) {
@@ -116,11 +119,12 @@ static void on_deliver(void *arg) {
         b->seq = e.seq;
     }
     b->delivering = false;
-    for list_each_safe (it, tmp, &b->subs) {
-        struct bus_sub *s = list_entry(it, struct bus_sub, link);
-        if (s->dead)
-            sub_free(s);
-    }
+    for
+        list_each_safe(it, tmp, &b->subs) {
+            struct bus_sub *s = list_entry(it, struct bus_sub, link);
+            if (s->dead)
+                sub_free(s);
+        }
     b->batch = NULL;
     if (b->fiber != NULL)
         fiber_wake(b->fiber);
@@ -189,7 +193,7 @@ static err_t bus_main(void *arg) {
         struct arena_mark m = arena_mark(arena_current());
         err_t e = turn(b);
         bool cancelled = err_is(e, ERR_CANCELLED);
-        if (e != NULL && !cancelled)
+        if (e != NULL && !cancelled && !err_is(e, ERR_DB_UNAVAILABLE))
             LOG(WARNING, "bus.read_failed", KV_ERR(e));
         uint64_t until = loop_now() + (e != NULL ? RETRY_MS : BACKSTOP_MS);
         bool retry = e != NULL;
@@ -260,8 +264,8 @@ err_t bus_wait_ready(struct bus *b, uint64_t deadline) {
 
 /* ---- subscriptions ---- */
 
-struct bus_sub *bus_subscribe(struct bus *b, const struct bus_filter *filter, void (*cb)(void *arg, const struct bus_event *e),
-                              void (*on_gap)(void *arg), void *arg) {
+struct bus_sub *bus_subscribe(struct bus *b, const struct bus_filter *filter,
+                              void (*cb)(void *arg, const struct bus_event *e), void (*on_gap)(void *arg), void *arg) {
     CHECK(filter->ntopics <= TOPICS_MAX);
     struct arena *a = arena_new("bus-sub", 0);
     struct bus_sub *s = arena_new_obj(a, struct bus_sub);

@@ -21,9 +21,10 @@ err_t jobs_enqueue(struct pg *tx, const struct job_spec *s, struct uuid_text *re
         return err_new(ERR_TOO_LARGE, "the payload of job %s has more than %d bytes", s->kind, JOB_PAYLOAD_MAX);
     TRY(pg_one(tx, arena_current(), SQL_JOBS_ENQUEUE,
                PG_ARGS(pg_uuid(id.z), pg_text(s->kind), pg_text(s->key), pg_uuid(s->org_id), pg_uuid(s->scope_id),
-                       pg_text(s->object_kind), pg_text(s->object_id), pg_int(s->priority), pg_int((int64_t)s->delay_ms),
-                       pg_int(s->max_attempts > 0 ? s->max_attempts : 1), pg_json(s->payload != NULL ? s->payload : "{}"),
-                       pg_uuid(s->created_by), pg_text(s->request_id), pg_bool(s->coalesce && s->key != NULL)),
+                       pg_text(s->object_kind), pg_text(s->object_id), pg_int(s->priority),
+                       pg_int((int64_t)s->delay_ms), pg_int(s->max_attempts > 0 ? s->max_attempts : 1),
+                       pg_json(s->payload != NULL ? s->payload : "{}"), pg_uuid(s->created_by), pg_text(s->request_id),
+                       pg_bool(s->coalesce && s->key != NULL)),
                "job", &r));
     CHECK(r->cells[0].n == UUID_LEN);
     memcpy(ret_id->z, r->cells[0].p, UUID_LEN + 1);
@@ -34,8 +35,8 @@ err_t jobs_enqueue(struct pg *tx, const struct job_spec *s, struct uuid_text *re
 
 err_t jobs_cancel(struct pg *tx, const char *id, const char *reason) {
     struct pg_result *r;
-    return pg_one(tx, arena_current(), SQL_JOBS_CANCEL, PG_ARGS(pg_uuid(id), pg_text(reason)), "job that still runs or waits",
-                  &r);
+    return pg_one(tx, arena_current(), SQL_JOBS_CANCEL, PG_ARGS(pg_uuid(id), pg_text(reason)),
+                  "job that still runs or waits", &r);
 }
 
 err_t jobs_get_json(struct pg *db, struct arena *a, const char *id, struct str *ret) {
@@ -43,8 +44,8 @@ err_t jobs_get_json(struct pg *db, struct arena *a, const char *id, struct str *
 }
 
 err_t jobs_log_json(struct pg *db, struct arena *a, const char *id, int64_t after, int limit, struct str *ret) {
-    return pg_json_text(db, a, SQL_JOBS_LOG_JSON, PG_ARGS(pg_uuid(id), pg_int(after), pg_int(limit > 1000 ? 1000 : limit)),
-                        "task", ret);
+    return pg_json_text(db, a, SQL_JOBS_LOG_JSON,
+                        PG_ARGS(pg_uuid(id), pg_int(after), pg_int(limit > 1000 ? 1000 : limit)), "task", ret);
 }
 
 err_t jobs_purge(struct pg *db, int64_t keep_s, int64_t *ret_deleted) {
@@ -90,13 +91,14 @@ err_t jobs_wait(struct jobs *j, const char *id, uint64_t deadline, bool *ret_end
 }
 
 static void tell_waiters(struct jobs *j, const char *id) {
-    for list_each_safe (it, tmp, &j->waiters) {
-        struct waiter *w = list_entry(it, struct waiter, link);
-        if (id != NULL && !z_eq(id, w->id))
-            continue;
-        w->look = true;
-        fiber_wake(w->fiber);
-    }
+    for
+        list_each_safe(it, tmp, &j->waiters) {
+            struct waiter *w = list_entry(it, struct waiter, link);
+            if (id != NULL && !z_eq(id, w->id))
+                continue;
+            w->look = true;
+            fiber_wake(w->fiber);
+        }
 }
 
 /* ---- notifications ---- */
@@ -117,11 +119,12 @@ static void on_note(void *arg, const char *channel, const char *payload) {
     struct jobs *j = MAGIC_CAST(arg, struct jobs, JOBS_MAGIC);
     (void)channel;
     if (z_starts(payload, "cancel:")) {
-        for list_each_safe (it, tmp, &j->running) {
-            struct job *job = list_entry(it, struct job, link);
-            if (z_eq(job->id, payload + 7))
-                job_stop(job, JOB_STOP_CANCEL);
-        }
+        for
+            list_each_safe(it, tmp, &j->running) {
+                struct job *job = list_entry(it, struct job, link);
+                if (z_eq(job->id, payload + 7))
+                    job_stop(job, JOB_STOP_CANCEL);
+            }
     } else if (z_starts(payload, "done:")) {
         tell_waiters(j, payload + 5);
         jobs_wake(j); /* its key may be free now */
@@ -158,7 +161,8 @@ struct jobs *jobs_new(const struct jobs_conf *conf) {
 }
 
 void jobs_register(struct jobs *j, const struct job_kind *kind) {
-    CHECK(!j->started && j->nkinds < JOBS_KINDS_MAX && kind->name[strspn(kind->name, "abcdefghijklmnopqrstuvwxyz0123456789._-")] == '\0');
+    CHECK(!j->started && j->nkinds < JOBS_KINDS_MAX &&
+          kind->name[strspn(kind->name, "abcdefghijklmnopqrstuvwxyz0123456789._-")] == '\0');
     struct job_kind *k = &j->kinds[j->nkinds++];
     *k = *kind;
     if (k->max_running <= 0)
@@ -179,8 +183,9 @@ void jobs_start(struct jobs *j) {
 
 size_t jobs_drain(struct jobs *j, uint64_t deadline) {
     j->draining = true;
-    for list_each_safe (it, tmp, &j->running)
-        job_stop(list_entry(it, struct job, link), JOB_STOP_DRAIN);
+    for
+        list_each_safe(it, tmp, &j->running)
+            job_stop(list_entry(it, struct job, link), JOB_STOP_DRAIN);
     while (j->nrunning > 0)
         if (cond_wait(&j->idle, deadline) != NULL)
             break;
@@ -202,8 +207,9 @@ void jobs_free(struct jobs *j) {
         return;
     j->draining = true;
     fiber_mask();
-    for list_each_safe (it, tmp, &j->running)
-        job_stop(list_entry(it, struct job, link), JOB_STOP_LOST);
+    for
+        list_each_safe(it, tmp, &j->running)
+            job_stop(list_entry(it, struct job, link), JOB_STOP_LOST);
     uint64_t patience = deadline_in(SECONDS(10));
     while (j->nrunning > 0 && cond_wait(&j->idle, patience) == NULL)
         ;

@@ -1,7 +1,8 @@
-/* Long work as rows of table jobs, done by whichever process claims them. A claim gives a lease (database time) and a fence;
- * every write of the worker names the fence, so a worker that lost its lease gets ERR_FENCED and changes nothing. One running
- * job per key; caps per kind (here) and per organization (everywhere), organizations take turns. Cancelling, draining and a
- * lost lease all reach the handler as ERR_CANCELLED; handlers are written so that running them again is safe. */
+/* Long work as rows of table jobs, done by whichever process claims them. A claim gives a lease (database time) and a
+ * fence; every write of the worker names the fence, so a worker that lost its lease gets ERR_FENCED and changes
+ * nothing. One running job per key; caps per kind (here) and per organization (everywhere), organizations take turns.
+ * Cancelling, draining and a lost lease all reach the handler as ERR_CANCELLED; handlers are written so that running
+ * them again is safe. */
 #pragma once
 #include <stdbool.h>
 #include "core/base/err.h"
@@ -28,11 +29,13 @@ struct job_spec {
 };
 /** YIELDS. In the caller's transaction (or alone on a pool). *ret_new (may be NULL): false when coalesced. */
 MUST_CHECK err_t jobs_enqueue(struct pg *tx, const struct job_spec *spec, struct uuid_text *ret_id, bool *ret_new);
-/** YIELDS. A waiting job ends as cancelled, a running one is told. ERR_NOT_FOUND when there is none that could be cancelled. */
+/** YIELDS. A waiting job ends as cancelled, a running one is told. ERR_NOT_FOUND when there is none that could be
+ * cancelled. */
 MUST_CHECK err_t jobs_cancel(struct pg *tx, const char *id, const char *reason);
 /** YIELDS. The job as JSON (API form) / log lines after `seq` as a JSON array. */
 MUST_CHECK err_t jobs_get_json(struct pg *db, struct arena *a, const char *id, struct str *ret);
-MUST_CHECK err_t jobs_log_json(struct pg *db, struct arena *a, const char *id, int64_t after, int limit, struct str *ret);
+MUST_CHECK err_t jobs_log_json(struct pg *db, struct arena *a, const char *id, int64_t after, int limit,
+                               struct str *ret);
 /** YIELDS until the job ended or the deadline; *ret_ended says which. ERR_NOT_FOUND. */
 MUST_CHECK err_t jobs_wait(struct jobs *j, const char *id, uint64_t deadline, bool *ret_ended);
 /** YIELDS. Delete jobs that ended more than keep_s ago, in bounded steps. */
@@ -41,7 +44,7 @@ MUST_CHECK err_t jobs_purge(struct pg *db, int64_t keep_s, int64_t *ret_deleted)
 /* ---- doing work ---- */
 
 struct job_kind {
-    const char *name; /* static, [a-z0-9._-] */
+    const char *name;                         /* static, [a-z0-9._-] */
     err_t (*run)(struct job *job, void *arg); /* on a fiber of its own, arena_current() is the job's */
     void *arg;
     int max_running;                     /* in this process; 0 = 4 */
@@ -59,7 +62,8 @@ struct jobs_conf {
 struct jobs *jobs_new(const struct jobs_conf *conf);
 void jobs_register(struct jobs *j, const struct job_kind *kind); /* before jobs_start; at most 64 */
 void jobs_start(struct jobs *j);
-/** YIELDS. Claim nothing more, cancel what runs and give it back to the queue; returns how many still run at the deadline. */
+/** YIELDS. Claim nothing more, cancel what runs and give it back to the queue; returns how many still run at the
+ * deadline. */
 size_t jobs_drain(struct jobs *j, uint64_t deadline);
 /** After jobs_drain. Jobs still running are abandoned to their leases. */
 void jobs_free(struct jobs *j);
@@ -74,8 +78,8 @@ struct jobs_stats jobs_stats_get(const struct jobs *j);
 
 const char *job_id(const struct job *job);
 const char *job_kind_name(const struct job *job);
-const char *job_key(const struct job *job);      /* NULL if none */
-const char *job_org(const struct job *job);      /* NULL if none */
+const char *job_key(const struct job *job); /* NULL if none */
+const char *job_org(const struct job *job); /* NULL if none */
 const char *job_scope(const struct job *job);
 const char *job_object_id(const struct job *job);
 const char *job_created_by(const struct job *job);
@@ -91,7 +95,8 @@ MUST_CHECK err_t job_progress(struct job *job, int percent, const char *message)
 /** YIELDS. Steps are made on first use, at most 200; times are set when the state changes. */
 enum job_step_state { JOB_STEP_PENDING, JOB_STEP_RUNNING, JOB_STEP_SUCCEEDED, JOB_STEP_FAILED, JOB_STEP_SKIPPED };
 MUST_CHECK err_t job_step(struct job *job, const char *name, enum job_step_state state, const char *message);
-/** Does not yield: lines are written every half second. At most 10000 lines of 4 KiB per job, then they are counted only. */
+/** Does not yield: lines are written every half second. At most 10000 lines of 4 KiB per job, then they are counted
+ * only. */
 void job_log(struct job *job, const char *level /* debug info warning error */, const char *step, const char *fmt, ...)
     PRINTF_LIKE(4, 5);
 /** JSON value for the row's result; copied. */

@@ -87,7 +87,7 @@ err_t jobs_claimer(void *arg) {
         if (e == NULL)
             e = claim(j, &wait);
         bool cancelled = err_is(e, ERR_CANCELLED), failed = e != NULL;
-        if (failed && !cancelled)
+        if (failed && !cancelled && !err_is(e, ERR_DB_UNAVAILABLE)) /* the pool tells about that */
             LOG(WARNING, "jobs.claim_failed", KV_ERR(e));
         arena_rewind(arena_current(), m);
         uint64_t until = loop_now() + (failed ? SECONDS(1) : wait);
@@ -102,11 +102,12 @@ err_t jobs_claimer(void *arg) {
 /* ---- heartbeats ---- */
 
 static struct job *find_running(struct jobs *j, const char *id) {
-    for list_each_safe (it, tmp, &j->running) {
-        struct job *job = list_entry(it, struct job, link);
-        if (z_eq(job->id, id))
-            return job;
-    }
+    for
+        list_each_safe(it, tmp, &j->running) {
+            struct job *job = list_entry(it, struct job, link);
+            if (z_eq(job->id, id))
+                return job;
+        }
     return NULL;
 }
 
@@ -117,11 +118,12 @@ static err_t beat(struct jobs *j) {
         return NULL;
     buf_init(&ids, KIB(4), MIB(1));
     buf_init(&fences, KIB(4), MIB(1));
-    for list_each_safe (it, tmp, &j->running) {
-        struct job *job = list_entry(it, struct job, link);
-        buf_putf(&ids, "%c%s", ids.n == 0 ? '{' : ',', job->id);
-        buf_putf(&fences, "%c%lld", fences.n == 0 ? '{' : ',', (long long)job->fence);
-    }
+    for
+        list_each_safe(it, tmp, &j->running) {
+            struct job *job = list_entry(it, struct job, link);
+            buf_putf(&ids, "%c%s", ids.n == 0 ? '{' : ',', job->id);
+            buf_putf(&fences, "%c%lld", fences.n == 0 ? '{' : ',', (long long)job->fence);
+        }
     buf_putc(&ids, '}');
     buf_putc(&fences, '}');
     CHECK(!ids.failed && !fences.failed);
@@ -130,7 +132,8 @@ static err_t beat(struct jobs *j) {
     buf_done(&fences);
     uint64_t at = loop_now();
     struct pg_result *r;
-    TRY(pg_rows(j->db, a, SQL_JOBS_HEARTBEAT, PG_ARGS(pg_text(id_list), pg_text(fence_list), pg_int((int64_t)j->lease_ms)), &r));
+    TRY(pg_rows(j->db, a, SQL_JOBS_HEARTBEAT,
+                PG_ARGS(pg_text(id_list), pg_text(fence_list), pg_int((int64_t)j->lease_ms)), &r));
     for (size_t i = 0; i < r->rows; i++) {
         struct job *job = find_running(j, pg_cell(r, i, 0));
         if (job == NULL)
@@ -139,21 +142,23 @@ static err_t beat(struct jobs *j) {
         if (pg_cell_bool(r, i, 1))
             job_stop(job, JOB_STOP_CANCEL);
     }
-    for list_each_safe (it, tmp, &j->running) {
-        struct job *job = list_entry(it, struct job, link);
-        if (job->lease_ok_at < at && job->fence > 0 && strstr(id_list, job->id) != NULL)
-            job_stop(job, JOB_STOP_LOST);
-    }
+    for
+        list_each_safe(it, tmp, &j->running) {
+            struct job *job = list_entry(it, struct job, link);
+            if (job->lease_ok_at < at && job->fence > 0 && strstr(id_list, job->id) != NULL)
+                job_stop(job, JOB_STOP_LOST);
+        }
     return NULL;
 }
 
 /** Without a heartbeat for a whole lease somebody else may have the job already: stop touching the world. */
 static void stop_expired(struct jobs *j) {
-    for list_each_safe (it, tmp, &j->running) {
-        struct job *job = list_entry(it, struct job, link);
-        if (loop_now() - job->lease_ok_at >= j->lease_ms)
-            job_stop(job, JOB_STOP_LOST);
-    }
+    for
+        list_each_safe(it, tmp, &j->running) {
+            struct job *job = list_entry(it, struct job, link);
+            if (loop_now() - job->lease_ok_at >= j->lease_ms)
+                job_stop(job, JOB_STOP_LOST);
+        }
 }
 
 err_t jobs_beater(void *arg) {
@@ -171,7 +176,7 @@ err_t jobs_beater(void *arg) {
         e = beat(j);
         fiber_set_deadline(DEADLINE_NONE);
         bool cancelled = err_is(e, ERR_CANCELLED), failed = e != NULL;
-        if (failed && !cancelled)
+        if (failed && !cancelled && !err_is(e, ERR_DB_UNAVAILABLE))
             LOG(WARNING, "jobs.heartbeat_failed", KV_ERR(e));
         arena_rewind(arena_current(), m);
         if (cancelled)
@@ -191,16 +196,17 @@ err_t jobs_flusher(void *arg) {
         bool again = true;
         while (again) { /* the list may change while one is written: start over after each */
             again = false;
-            for list_each_safe (it, tmp, &j->running) {
-                struct job *job = list_entry(it, struct job, link);
-                if ((job->log_pending == 0 && job->log_dropped == 0) || job->flushing || job->stop == JOB_STOP_LOST)
-                    continue;
-                struct arena_mark m = arena_mark(arena_current());
-                err_t e = job_flush_log(job);
-                again = e == NULL;
-                arena_rewind(arena_current(), m);
-                break;
-            }
+            for
+                list_each_safe(it, tmp, &j->running) {
+                    struct job *job = list_entry(it, struct job, link);
+                    if ((job->log_pending == 0 && job->log_dropped == 0) || job->flushing || job->stop == JOB_STOP_LOST)
+                        continue;
+                    struct arena_mark m = arena_mark(arena_current());
+                    err_t e = job_flush_log(job);
+                    again = e == NULL;
+                    arena_rewind(arena_current(), m);
+                    break;
+                }
         }
     }
     return NULL;

@@ -101,7 +101,8 @@ static const char *level_of(const char *level) {
     return "info";
 }
 
-/** At most JOB_LINE_MAX bytes, not in the middle of a character; invalid UTF-8 is mended by the JSON writer, NUL by us. */
+/** At most JOB_LINE_MAX bytes, not in the middle of a character; invalid UTF-8 is mended by the JSON writer, NUL by us.
+ * */
 static struct str line_cut(char *z, size_t n) {
     if (n > JOB_LINE_MAX) {
         n = JOB_LINE_MAX;
@@ -129,8 +130,7 @@ void job_log(struct job *job, const char *level, const char *step, const char *f
     char *text = arena_vprintf(job->a, fmt, ap);
     va_end(ap);
     time_rfc3339(now, clock_wall_ms());
-    buf_putf(&job->log, "%c{\"at\":\"%s\",\"level\":\"%s\",\"step\":", before == 0 ? '[' : ',', now,
-             level_of(level));
+    buf_putf(&job->log, "%c{\"at\":\"%s\",\"level\":\"%s\",\"step\":", before == 0 ? '[' : ',', now, level_of(level));
     json_write_str(&job->log, str_of(step != NULL ? step : ""));
     buf_puts(&job->log, ",\"line\":");
     json_write_str(&job->log, line_cut(text, strlen(text)));

@@ -67,13 +67,14 @@ static err_t write_end(struct finish *f) {
                     PG_ARGS(pg_uuid(job->id), pg_int(job->fence), pg_int((int64_t)f->delay), pg_json(f->error)), &r));
     else
         TRY(pg_rows(db, a, SQL_JOBS_FINISH,
-                    PG_ARGS(pg_uuid(job->id), pg_int(job->fence), pg_text(f->state), pg_json(job->result), pg_json(f->error),
-                            pg_json(f->steps)),
+                    PG_ARGS(pg_uuid(job->id), pg_int(job->fence), pg_text(f->state), pg_json(job->result),
+                            pg_json(f->error), pg_json(f->steps)),
                     &r));
     return r->rows == 1 ? NULL : err_new(ERR_FENCED, "the lease of job %s was lost", job->id);
 }
 
-/** Until it is written or the job is not ours any more: the result of minutes of work is worth waiting for the database. */
+/** Until it is written or the job is not ours any more: the result of minutes of work is worth waiting for the
+ * database. */
 static void persist(struct finish *f) {
     struct job *job = f->job;
     uint64_t until = deadline_in(FINISH_PATIENCE_MS);
@@ -131,7 +132,9 @@ static void end(struct job *job, err_t e) {
         job_log(job, f.how == END_RETRY ? "warning" : "error", "", "%s", err_chain(arena_current(), e));
     persist(&f);
     LOG(INFO, "job.end", KV_STR("job", job->id), KV_STR("kind", job->kind->name),
-        KV_STR("state", f.how == END_STATE ? f.state : f.how == END_RETRY ? "retry" : "released"));
+        KV_STR("state", f.how == END_STATE   ? f.state
+                        : f.how == END_RETRY ? "retry"
+                                             : "released"));
 }
 
 /* ---- the fiber ---- */
@@ -153,7 +156,8 @@ static err_t job_main(void *arg) {
     struct job *job = arg;
     if (job->request_id != NULL)
         fiber_set_label(job->request_id);
-    uint64_t deadline = fiber_set_deadline(job->kind->timeout_ms > 0 ? deadline_in(job->kind->timeout_ms) : DEADLINE_NONE);
+    uint64_t deadline =
+        fiber_set_deadline(job->kind->timeout_ms > 0 ? deadline_in(job->kind->timeout_ms) : DEADLINE_NONE);
     err_t e = fiber_check();
     if (e == NULL)
         e = job->kind->run(job, job->kind->arg);

@@ -1,6 +1,6 @@
-/* The private cluster. Layout under <data>/postgres: data/ (the cluster), run/ (socket), log/. initdb works in data.new,
- * which is renamed when complete, so that a kill in between leaves nothing half made. The postmaster is not in our process
- * group and outlives a crash of ours; the next start finds it by postmaster.pid and a connection. */
+/* The private cluster. Layout under <data>/postgres: data/ (the cluster), run/ (socket), log/. initdb works in
+ * data.new, which is renamed when complete, so that a kill in between leaves nothing half made. The postmaster is not
+ * in our process group and outlives a crash of ours; the next start finds it by postmaster.pid and a connection. */
 #include "core/pg/embedded.h"
 #include <dirent.h>
 #include <errno.h>
@@ -42,7 +42,8 @@ static err_t find_user(struct pg_embedded *p, const char *run_as) {
     struct passwd pw, *found = NULL;
     char *text = arena_alloc(p->a, KIB(16), 1);
     if (getpwnam_r(name, &pw, text, KIB(16), &found) != 0 || found == NULL || pw.pw_uid == 0)
-        return err_new(ERR_CONFIG, "embedded PostgreSQL refuses to run as root and there is no unprivileged user '%s'", name);
+        return err_new(ERR_CONFIG, "embedded PostgreSQL refuses to run as root and there is no unprivileged user '%s'",
+                       name);
     p->uid = pw.pw_uid;
     p->gid = pw.pw_gid;
     p->set_ids = true;
@@ -73,10 +74,14 @@ static err_t check_reachable(const struct pg_embedded *p) {
         struct stat st;
         if (stat(path, &st) != 0)
             return os_error("cannot look at", path);
-        bool ok = st.st_uid == p->uid ? st.st_mode & S_IXUSR : st.st_gid == p->gid ? st.st_mode & S_IXGRP : st.st_mode & S_IXOTH;
+        bool ok = st.st_uid == p->uid   ? st.st_mode & S_IXUSR
+                  : st.st_gid == p->gid ? st.st_mode & S_IXGRP
+                                        : st.st_mode & S_IXOTH;
         if (!ok)
-            return err_new(ERR_CONFIG, "embedded PostgreSQL runs as another user, who may not enter %s: choose a data "
-                                       "directory outside of it or set DATABASE_URL", path);
+            return err_new(ERR_CONFIG,
+                           "embedded PostgreSQL runs as another user, who may not enter %s: choose a data "
+                           "directory outside of it or set DATABASE_URL",
+                           path);
     }
     return NULL;
 }
@@ -115,7 +120,8 @@ static int64_t read_number(struct arena *a, const char *path) {
 }
 
 static bool has_program(struct arena *a, const char *dir) {
-    return access(arena_printf(a, "%s/postgres", dir), X_OK) == 0 && access(arena_printf(a, "%s/initdb", dir), X_OK) == 0;
+    return access(arena_printf(a, "%s/postgres", dir), X_OK) == 0 &&
+           access(arena_printf(a, "%s/initdb", dir), X_OK) == 0;
 }
 
 /** PG_BINDIR, else the version that made the cluster, else the newest installed. */
@@ -132,14 +138,21 @@ static err_t find_programs(struct pg_embedded *p) {
             return NULL;
     }
     if (major > 0)
-        return err_new(ERR_CONFIG, "the database in %s was made by PostgreSQL %d, which is not installed", p->data, major);
+        return err_new(ERR_CONFIG, "the database in %s was made by PostgreSQL %d, which is not installed", p->data,
+                       major);
     return err_new(ERR_CONFIG, "no PostgreSQL in /usr/lib/postgresql: install it, set PG_BINDIR, or set DATABASE_URL");
 }
 
 static struct proc_conf conf_for(const struct pg_embedded *p, const char *const *argv) {
     static const char *const env[] = {"PATH=/usr/bin:/bin", "LC_ALL=C.UTF-8", "TZ=UTC", NULL};
-    return (struct proc_conf){.argv = argv, .env = env, .cwd = p->root, .uid = p->uid, .gid = p->gid, .set_ids = p->set_ids,
-                              .pipe_stdout = true, .pipe_stderr = true};
+    return (struct proc_conf){.argv = argv,
+                              .env = env,
+                              .cwd = p->root,
+                              .uid = p->uid,
+                              .gid = p->gid,
+                              .set_ids = p->set_ids,
+                              .pipe_stdout = true,
+                              .pipe_stderr = true};
 }
 
 static err_t write_hba(const struct pg_embedded *p) {
@@ -162,8 +175,8 @@ static err_t init_cluster(const struct pg_embedded *p, uint64_t deadline) {
     struct proc_conf rm = conf_for(p, (const char *[]){"/bin/rm", "-rf", "--", fresh, NULL});
     TRY(proc_run(&rm, deadline, KIB(8), &out));
     struct proc_conf init =
-        conf_for(p, (const char *[]){arena_printf(p->a, "%s/initdb", p->bin), "-D", fresh, "-U", "dockflow", "-E", "UTF8",
-                                     "--locale=C.UTF-8", "-A", "trust", "--data-checksums", NULL});
+        conf_for(p, (const char *[]){arena_printf(p->a, "%s/initdb", p->bin), "-D", fresh, "-U", "dockflow", "-E",
+                                     "UTF8", "--locale=C.UTF-8", "-A", "trust", "--data-checksums", NULL});
     LOG(INFO, "db.embedded.init", KV_STR("dir", p->data));
     err_t e = proc_run(&init, deadline, KIB(8), &out);
     if (e != NULL)
@@ -173,14 +186,46 @@ static err_t init_cluster(const struct pg_embedded *p, uint64_t deadline) {
 
 static err_t spawn_postmaster(struct pg_embedded *p) {
     struct arena *a = p->a;
-    const char *const argv[] = {arena_printf(a, "%s/postgres", p->bin), "-D", p->data,
-        "-c", "listen_addresses=", "-c", arena_printf(a, "unix_socket_directories=%s", p->run),
-        "-c", "unix_socket_permissions=0700", "-c", arena_printf(a, "hba_file=%s/pg_hba.conf", p->root),
-        "-c", "fsync=on", "-c", "synchronous_commit=on", "-c", "shared_buffers=64MB", "-c", "max_connections=40",
-        "-c", "max_wal_size=512MB", "-c", "timezone=UTC", "-c", "log_timezone=UTC", "-c", "cluster_name=dockflow",
-        "-c", "logging_collector=on", "-c", arena_printf(a, "log_directory=%s", p->log),
-        "-c", "log_filename=postgresql-%a.log", "-c", "log_truncate_on_rotation=on", "-c", "log_rotation_age=1d",
-        "-c", "log_min_messages=warning", NULL};
+    const char *const argv[] = {arena_printf(a, "%s/postgres", p->bin),
+                                "-D",
+                                p->data,
+                                "-c",
+                                "listen_addresses=",
+                                "-c",
+                                arena_printf(a, "unix_socket_directories=%s", p->run),
+                                "-c",
+                                "unix_socket_permissions=0700",
+                                "-c",
+                                arena_printf(a, "hba_file=%s/pg_hba.conf", p->root),
+                                "-c",
+                                "fsync=on",
+                                "-c",
+                                "synchronous_commit=on",
+                                "-c",
+                                "shared_buffers=64MB",
+                                "-c",
+                                "max_connections=40",
+                                "-c",
+                                "max_wal_size=512MB",
+                                "-c",
+                                "timezone=UTC",
+                                "-c",
+                                "log_timezone=UTC",
+                                "-c",
+                                "cluster_name=dockflow",
+                                "-c",
+                                "logging_collector=on",
+                                "-c",
+                                arena_printf(a, "log_directory=%s", p->log),
+                                "-c",
+                                "log_filename=postgresql-%a.log",
+                                "-c",
+                                "log_truncate_on_rotation=on",
+                                "-c",
+                                "log_rotation_age=1d",
+                                "-c",
+                                "log_min_messages=warning",
+                                NULL};
     struct proc_conf conf = conf_for(p, argv);
     conf.detach_from_group = true;
     TRY(write_hba(p));
@@ -201,7 +246,8 @@ static err_t open_session(const struct pg_embedded *p, uint64_t deadline, struct
 /** Ours, and not somebody else's server behind the same socket name. */
 static err_t check_identity(const struct pg_embedded *p, struct pg_session *s) {
     struct pg_result *r = NULL;
-    TRY(pg_session_run(s, "SELECT setting FROM pg_settings WHERE name = 'data_directory'", NULL, deadline_in(SECONDS(5)), &r));
+    TRY(pg_session_run(s, "SELECT setting FROM pg_settings WHERE name = 'data_directory'", NULL,
+                       deadline_in(SECONDS(5)), &r));
     if (r == NULL || r->rows != 1 || !z_eq(pg_cell(r, 0, 0), p->data))
         return err_new(ERR_CONFIG, "embedded PostgreSQL: another server answers in %s", p->run);
     return NULL;

@@ -1,5 +1,5 @@
-/* Migrations: one after the other under a session lock, each in one transaction with its row of schema_migrations, so that
- * a crash leaves either all or nothing of it. */
+/* Migrations: one after the other under a session lock, each in one transaction with its row of schema_migrations, so
+ * that a crash leaves either all or nothing of it. */
 #include <stdlib.h>
 #include <string.h>
 #include "core/obs/log.h"
@@ -51,8 +51,8 @@ static err_t check_applied(struct pg_session *s, int *ret_done) {
                            "the database is at migration %d, this program knows up to %d: use a newer program", number,
                            pg_migrate_target());
         if (!z_eq(pg_cell(r, i, 2), def->sha256))
-            return err_new(ERR_CONFLICT, "migration %04d_%s was applied with other content than this program has", number,
-                           def->name);
+            return err_new(ERR_CONFLICT, "migration %04d_%s was applied with other content than this program has",
+                           number, def->name);
         if (number != done + 1 && i > 0)
             return err_new(ERR_CONFLICT, "migration %d is missing in the database", done + 1);
         done = number;

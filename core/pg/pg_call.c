@@ -3,11 +3,15 @@
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
+#include "core/obs/log.h"
+#include "core/obs/metrics.h"
 #include "core/pg/pg_internal.h"
 
 /* ---- arguments and results ---- */
 
-struct pg_arg pg_text(const char *z) { return (struct pg_arg){.text = z}; }
+struct pg_arg pg_text(const char *z) {
+    return (struct pg_arg){.text = z};
+}
 
 struct pg_arg pg_int(int64_t i) {
     struct pg_arg a = {.text = NULL};
@@ -15,7 +19,9 @@ struct pg_arg pg_int(int64_t i) {
     return a;
 }
 
-struct pg_arg pg_bool(bool b) { return pg_text(b ? "t" : "f"); }
+struct pg_arg pg_bool(bool b) {
+    return pg_text(b ? "t" : "f");
+}
 
 const char *pg_cell(const struct pg_result *r, size_t row, size_t col) {
     CHECK(row < r->rows && col < r->cols);
@@ -100,9 +106,9 @@ void pg_call_done(struct pg_call *c, enum pg_call_end end, const char *reason) {
 
 /** Words that make a statement more than a read; wrongly found ones only cost a sync of its own. */
 static bool is_read(const char *sql) {
-    static const char *const words[] = {"for update",  "for no key", "for share", "for key",  "insert ", "update ",
-                                        "delete ",     "merge ",     "pg_",       "df_",      "nextval", "setval",
-                                        "set_config",  "lo_",        "into ",     "sleep",    "dblink"};
+    static const char *const words[] = {"for update", "for no key", "for share", "for key",  "insert ", "update ",
+                                        "delete ",    "merge ",     "pg_",       "df_scope", "nextval", "setval",
+                                        "set_config", "lo_",        "into ",     "sleep",    "dblink"};
     while (*sql == ' ' || *sql == '\n')
         sql++;
     if (strncasecmp(sql, "select", 6) != 0)
@@ -201,6 +207,16 @@ static err_t outcome(const struct pg_call *call) {
     return pg_error_of(bad, call_name(call));
 }
 
+static void note_time(const struct pg_call *call, uint64_t us) {
+    static struct metric *seconds;
+    if (seconds == NULL)
+        seconds =
+            metric_get(METRIC_HISTOGRAM, "dockflow_db_call_seconds", "Time of a database call with its waiting.", "");
+    metric_observe(seconds, NULL, (double)us / 1e6);
+    if (us > PG_SLOW_MS * 1000ULL)
+        LOG(WARNING, "db.slow", KV_STR("statement", call_name(call)), KV_INT("ms", us / 1000));
+}
+
 /** Run to the end; *ret takes the PGresult. */
 static err_t run(struct pg *db, struct pg_call *call, PGresult **ret) {
     call->fiber = fiber_self();
@@ -213,11 +229,13 @@ static err_t run(struct pg *db, struct pg_call *call, PGresult **ret) {
         return e;
     }
     struct pg_pool *p = db->pool; /* db itself may be freed while we wait */
+    uint64_t begin = clock_mono_us();
     p->refs++;
     e = wait_call(p, call);
     pg_pool_unref(p);
     if (e != NULL)
         return e;
+    note_time(call, clock_mono_us() - begin);
     e = outcome(call);
     if (e == NULL)
         *ret = TAKE(call->res);

@@ -1,6 +1,6 @@
-/* One connection in pipeline mode. Calls given in one turn of the loop are sent at its end: consecutive reads share a sync
- * (a failing one costs the others a second try, never a result), everything that writes has a sync of its own, so that no
- * error can roll back somebody else's work. Answers are routed by the FIFO; an abandoned call stays in it. */
+/* One connection in pipeline mode. Calls given in one turn of the loop are sent at its end: consecutive reads share a
+ * sync (a failing one costs the others a second try, never a result), everything that writes has a sync of its own, so
+ * that no error can roll back somebody else's work. Answers are routed by the FIFO; an abandoned call stays in it. */
 #include <stdlib.h>
 #include <string.h>
 #include "core/async/work.h"
@@ -167,7 +167,8 @@ static bool state_is(const PGresult *res, const char *state) {
     return s != NULL && strcmp(s, state) == 0;
 }
 
-/** A failure that says nothing about this call: a neighbour's error, a plan that is gone, a cancel meant for another. */
+/** A failure that says nothing about this call: a neighbour's error, a plan that is gone, a cancel meant for another.
+ * */
 static bool innocent(struct pg_conn *c, struct pg_call *call) {
     if (call->res == NULL || call->fiber == NULL || call->resends >= 3 || call->in_tx || call->prepare_error != NULL)
         return false;
@@ -189,7 +190,8 @@ static bool failed(const PGresult *res) {
     return res == NULL || PQresultStatus(res) == PGRES_FATAL_ERROR || PQresultStatus(res) == PGRES_PIPELINE_ABORTED;
 }
 
-/** The statement itself will only say "aborted", so it gets the reason. "Exists already" is success: two calls prepared it. */
+/** The statement itself will only say "aborted", so it gets the reason. "Exists already" is success: two calls prepared
+ * it. */
 static void finish_prepare(struct pg_conn *c, struct pg_call *call) {
     if (failed(call->res) && !(call->res != NULL && state_is(call->res, "42P05"))) {
         prepared_set(c, call->stmt, false);
@@ -320,7 +322,8 @@ void pg_conn_drop(struct pg_conn *c, const char *reason) {
     if (c->c == NULL)
         return;
     char why[PG_REASON];
-    pg_reason(why, c->retire && c->reason[0] != '\0' ? c->reason : reason); /* the server's own words are the better ones */
+    pg_reason(why,
+              c->retire && c->reason[0] != '\0' ? c->reason : reason); /* the server's own words are the better ones */
     memcpy(c->reason, why, sizeof(why));
     memcpy(c->pool->reason, why, sizeof(why));
     if (c->state == PG_CONN_READY)

@@ -33,7 +33,8 @@ static const struct mapping MAP[] = {
 static bool state_starts(const char *state, const char *prefix) { return strncmp(state, prefix, strlen(prefix)) == 0; }
 
 bool pg_state_is_fatal(const char *sqlstate) {
-    return sqlstate != NULL && (state_starts(sqlstate, "57P") || state_starts(sqlstate, "08") || strcmp(sqlstate, "25006") == 0);
+    return sqlstate != NULL &&
+           (state_starts(sqlstate, "57P") || state_starts(sqlstate, "08") || strcmp(sqlstate, "25006") == 0);
 }
 
 err_t pg_error_of(const PGresult *res, const char *what) {

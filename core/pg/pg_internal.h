@@ -1,6 +1,6 @@
-/* Inside core/pg: links (one libpq connection while it is being made), pipelined connections, the pool.
- * Life of a call: pool (waiting) -> connection (tosend, until the end of the turn) -> fifo (sent) -> done. Errors are made
- * on the caller's fiber from what the call carries, because only there is an arena to put them in. */
+/* Inside core/pg: links (one libpq connection while it is being made), pipelined connections, the pool. Life of a call:
+ * pool (waiting) -> connection (tosend, until the end of the turn) -> fifo (sent) -> done. Errors are made on the
+ * caller's fiber from what the call carries, because only there is an arena to put them in. */
 #pragma once
 #include <libpq-fe.h>
 #include <uv.h>
@@ -18,6 +18,7 @@ enum {
     PG_SILENCE_MS = 2000,     /* beyond the statement timeout: the server is not answering */
     PG_CANCEL_AFTER_MS = 500, /* an abandoned statement may run this long before it is cancelled */
     PG_WATCH_MS = 250,
+    PG_SLOW_MS = 500,
     PG_BACKOFF_MIN_MS = 500,
     PG_BACKOFF_MAX_MS = 30000,
     PG_SCOUT_MAX_MS = 8000, /* the first connection keeps looking this often, the others wait for it */
@@ -94,7 +95,8 @@ void pg_call_free(struct pg_call *c);
 void pg_call_done(struct pg_call *c, enum pg_call_end end, const char *reason);
 /** Zero-copy view: the cells point into res, which is cleared with the arena. */
 struct pg_result *pg_result_take(struct arena *a, PGresult *res);
-/** YIELDS until the statement's end is known, whatever the fiber's cancel state or deadline; the caller frees the call. */
+/** YIELDS until the statement's end is known, whatever the fiber's cancel state or deadline; the caller frees the call.
+ * */
 struct pg_call *pg_call_wait_sql(struct pg *tx, const char *sql);
 /** Queue without waiting; the connection is dropped if it fails. */
 void pg_call_post(struct pg_conn *c, const char *sql);

@@ -248,7 +248,8 @@ err_t pg_link_connect(const struct pg_link_conf *conf, uint64_t deadline, PGconn
     TRY(keys_from_url(a, conf->url, keys));
     err_t e = keys_resolve(a, keys, deadline);
     if (e != NULL)
-        return err_is(e, ERR_CANCELLED) || err_is(e, ERR_CONFIG) ? e : err_wrap_as(ERR_DB_UNAVAILABLE, e, "%s", e->message);
+        return err_is(e, ERR_CANCELLED) || err_is(e, ERR_CONFIG) ? e
+                                                                 : err_wrap_as(ERR_DB_UNAVAILABLE, e, "%s", e->message);
     keys_defaults(a, keys, conf);
     PGconn *c = PQconnectStartParams(keys->k, keys->v, 0);
     CHECK(c != NULL); /* out of memory */

@@ -116,7 +116,7 @@ static err_t listen_main(void *arg) {
             backoff = PG_BACKOFF_MIN_MS / 5;
         else
             backoff = backoff * 2 > PG_SCOUT_MAX_MS ? PG_SCOUT_MAX_MS : backoff * 2;
-        if (!cancelled)
+        if (!cancelled && up) /* while the server is away the pool says so */
             LOG(WARNING, "db.listen.lost", KV_ERR(e), KV_INT("retry_ms", backoff));
         arena_rewind(arena_current(), m);
         if (cancelled)

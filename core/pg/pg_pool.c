@@ -81,10 +81,13 @@ void pg_pool_requeue(struct pg_pool *p, struct pg_call *call) {
     fiber_wake(call->fiber);
 }
 
-bool pg_pool_breaker(const struct pg_pool *p) { return p->closing || (p->ready == 0 && p->failures >= BREAKER_FAILURES); }
+bool pg_pool_breaker(const struct pg_pool *p) {
+    return p->closing || (p->ready == 0 && p->failures >= BREAKER_FAILURES);
+}
 
 err_t pg_pool_unavailable(const struct pg_pool *p, const char *what) {
-    err_t cause = err_new(ERR_DB_UNAVAILABLE, "%s: %s", what, p->reason[0] != '\0' ? p->reason : "all connections are in use");
+    err_t cause =
+        err_new(ERR_DB_UNAVAILABLE, "%s: %s", what, p->reason[0] != '\0' ? p->reason : "all connections are in use");
     return err_wrap_as(ERR_DB_UNAVAILABLE, cause, "the database is not available");
 }
 
@@ -337,7 +340,11 @@ err_t pg_wait_ready(struct pg *db, uint64_t deadline) {
 
 struct pg_stats pg_stats_get(const struct pg *db) {
     const struct pg_pool *p = db->pool;
-    struct pg_stats s = {.conns = p->n, .ready = p->ready, .queued = p->nwaiting, .queries = p->queries, .errors = p->errors,
+    struct pg_stats s = {.conns = p->n,
+                         .ready = p->ready,
+                         .queued = p->nwaiting,
+                         .queries = p->queries,
+                         .errors = p->errors,
                          .reconnects = p->reconnects};
     for (size_t i = 0; i < p->n; i++)
         s.in_flight += p->conns[i].load;

@@ -81,7 +81,8 @@ static err_t chain_body(void *arg) {
         fiber_spawn_detached("writer", NULL, writer, NULL);
     must(latch_wait(&done, deadline_in(20000)));
     latch_done(&done);
-    must(audit_write_alone(db, &(struct audit_entry){.action = "auth.login", .outcome = "failure", .actor_kind = "anonymous"}));
+    must(audit_write_alone(
+        db, &(struct audit_entry){.action = "auth.login", .outcome = "failure", .actor_kind = "anonymous"}));
     struct audit_report rep = verify(ORG);
     if (rep.first_bad != 0)
         fail_msg("%lld: %s", (long long)rep.first_bad, rep.reason);
@@ -95,7 +96,8 @@ static err_t chain_body(void *arg) {
     big[0] = big[79999] = '"';
     big[80000] = '\0';
     must(audit_write_alone(db, &(struct audit_entry){.org_id = ORG, .action = "a.b", .details = big}));
-    assert_true(err_is(audit_write_alone(db, &(struct audit_entry){.org_id = ORG, .action = "a.b", .details = "{"}), ERR_INVALID));
+    assert_true(err_is(audit_write_alone(db, &(struct audit_entry){.org_id = ORG, .action = "a.b", .details = "{"}),
+                       ERR_INVALID));
     assert_true(err_is(audit_write_alone(db, &(struct audit_entry){.org_id = ORG, .action = "nodot"}), ERR_INVALID));
     assert_int_equal(verify(ORG).checked, 61);
     struct pg_result *r;
@@ -104,33 +106,38 @@ static err_t chain_body(void *arg) {
 }
 
 static void tamper(const char *sql) {
-    char *all = arena_printf(arena_current(), "ALTER TABLE audit_logs DISABLE TRIGGER USER; %s; ALTER TABLE audit_logs ENABLE TRIGGER USER", sql);
+    char *all = arena_printf(
+        arena_current(), "ALTER TABLE audit_logs DISABLE TRIGGER USER; %s; ALTER TABLE audit_logs ENABLE TRIGGER USER",
+        sql);
     pg_lab_psql_at(conf.url, all);
 }
+#define EDIT(what, n) "UPDATE audit_logs SET " what " WHERE seq = " #n " AND org_id IS NOT NULL"
+#define CUT(which)                                                                                                     \
+    "CREATE TABLE kept AS SELECT * FROM audit_logs WHERE " which " AND org_id IS NOT NULL; "                           \
+    "DELETE FROM audit_logs WHERE " which " AND org_id IS NOT NULL"
+#define RESTORE "INSERT INTO audit_logs SELECT * FROM kept; DROP TABLE kept"
+#define SWAP EDIT("seq = 1000", 3) ";" EDIT("seq = 3", 4) ";" EDIT("seq = 4", 1000)
 static err_t tamper_body(void *arg) {
     (void)arg;
     static const struct {
         const char *edit, *undo;
         int64_t bad;
     } cases[] = {
-        {"UPDATE audit_logs SET actor_name = 'eve' WHERE seq = 7 AND org_id IS NOT NULL",
-         "UPDATE audit_logs SET actor_name = (SELECT actor_name FROM audit_logs WHERE seq = 8 AND org_id IS NOT NULL) WHERE seq = 7 AND org_id IS NOT NULL", 7},
-        {"UPDATE audit_logs SET details = jsonb_set(details, '{b}', '1.5') WHERE seq = 9 AND org_id IS NOT NULL",
-         "UPDATE audit_logs SET details = jsonb_set(details, '{b}', '1.50') WHERE seq = 9 AND org_id IS NOT NULL", 9},
-        {"UPDATE audit_logs SET created_at = created_at + interval '1 microsecond' WHERE seq = 1 AND org_id IS NOT NULL",
-         "UPDATE audit_logs SET created_at = created_at - interval '1 microsecond' WHERE seq = 1 AND org_id IS NOT NULL", 1},
-        {"CREATE TABLE kept AS SELECT * FROM audit_logs WHERE seq = 30 AND org_id IS NOT NULL; DELETE FROM audit_logs WHERE seq = 30 AND org_id IS NOT NULL",
-         "INSERT INTO audit_logs SELECT * FROM kept; DROP TABLE kept", 30},
-        {"CREATE TABLE kept AS SELECT * FROM audit_logs WHERE seq > 50 AND org_id IS NOT NULL; DELETE FROM audit_logs WHERE seq > 50 AND org_id IS NOT NULL",
-         "INSERT INTO audit_logs SELECT * FROM kept; DROP TABLE kept", 51},
-        {"UPDATE audit_logs SET seq = 1000 WHERE seq = 3 AND org_id IS NOT NULL; UPDATE audit_logs SET seq = 3 WHERE seq = 4 AND org_id IS NOT NULL; UPDATE audit_logs SET seq = 4 WHERE seq = 1000",
-         "UPDATE audit_logs SET seq = 1000 WHERE seq = 3 AND org_id IS NOT NULL; UPDATE audit_logs SET seq = 3 WHERE seq = 4 AND org_id IS NOT NULL; UPDATE audit_logs SET seq = 4 WHERE seq = 1000", 3},
+        {EDIT("actor_name = 'eve'", 7), EDIT("actor_name = 'bob \"x\" \u00e4'", 7), 7},
+        {EDIT("details = jsonb_set(details, '{b}', '1.5')", 9), EDIT("details = jsonb_set(details, '{b}', '1.50')", 9),
+         9},
+        {EDIT("created_at = created_at + interval '1 microsecond'", 1),
+         EDIT("created_at = created_at - interval '1 microsecond'", 1), 1},
+        {CUT("seq = 30"), RESTORE, 30},
+        {CUT("seq > 50"), RESTORE, 51},
+        {SWAP, SWAP, 3},
     };
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
         tamper(cases[i].edit);
         struct audit_report rep = verify(ORG);
         if (rep.first_bad != cases[i].bad)
-            fail_msg("%s: found %lld (%s)", cases[i].edit, (long long)rep.first_bad, rep.reason != NULL ? rep.reason : "");
+            fail_msg("%s: found %lld (%s)", cases[i].edit, (long long)rep.first_bad,
+                     rep.reason != NULL ? rep.reason : "");
         tamper(cases[i].undo);
         assert_int_equal(verify(ORG).first_bad, 0);
     }
@@ -176,7 +183,8 @@ TEST_OF(tamper)
 TEST_OF(mac)
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_chain), cmocka_unit_test(test_tamper), cmocka_unit_test(test_mac)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_chain), cmocka_unit_test(test_tamper),
+                                       cmocka_unit_test(test_mac)};
     pg_lab_start();
     conf = (struct pg_conf){.url = pg_lab_database("audit"), .pool_size = 4};
     loop_init();

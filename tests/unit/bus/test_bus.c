@@ -79,7 +79,8 @@ static err_t basic_body(void *arg) {
     memset(&all, 0, sizeof(all));
     const char *topics[] = {"deployment.*"};
     struct bus_sub *s1 = bus_subscribe(bus, &(struct bus_filter){.ntopics = 0}, on_event, on_gap, &all);
-    struct bus_sub *s2 = bus_subscribe(bus, &(struct bus_filter){.topics = topics, .ntopics = 1}, on_event, NULL, &some);
+    struct bus_sub *s2 =
+        bus_subscribe(bus, &(struct bus_filter){.topics = topics, .ntopics = 1}, on_event, NULL, &some);
     struct bus_sub *s3 = bus_subscribe(bus, &(struct bus_filter){.object_id = "a2"}, on_event, NULL, &one);
     once.sub = bus_subscribe(bus, &(struct bus_filter){.ntopics = 0}, on_and_leave, NULL, &once);
     assert_true(err_is(pg_tx(db, two_events, db), ERR_CONFLICT)); /* rolled back: nobody hears */
@@ -185,8 +186,8 @@ TEST_OF(gap)
 TEST_OF(replay)
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_basic), cmocka_unit_test(test_order), cmocka_unit_test(test_gap),
-                                       cmocka_unit_test(test_replay)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_basic), cmocka_unit_test(test_order),
+                                       cmocka_unit_test(test_gap), cmocka_unit_test(test_replay)};
     pg_lab_start();
     conf = (struct pg_conf){.url = pg_lab_database("bus"), .pool_size = 4};
     loop_init();

@@ -1,4 +1,4 @@
-/* Jobs on a real server: run, retry, serialise, cancel, fence, lease expiry, caps and turns, hand-over, logs, waiting. */
+/* Jobs on a real server: run, retry, serialise, cancel, fence, lease expiry, turns, hand-over, logs, waiting. */
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -48,7 +48,8 @@ static err_t ok_run(struct job *job, void *arg) {
         job_log(job, "info", "one", "line %d \"quoted\" \xff %s", i, i == 3 ? "a\nb" : "");
     must(job_progress(job, 50, "half"));
     must(job_step(job, "one", JOB_STEP_SUCCEEDED, "fine"));
-    job_result(job, arena_printf(arena_current(), "{\"answer\":%lld}", (long long)json_get_int(job_payload(job), "n", 0)));
+    job_result(job,
+               arena_printf(arena_current(), "{\"answer\":%lld}", (long long)json_get_int(job_payload(job), "n", 0)));
     return NULL;
 }
 static err_t flaky_run(struct job *job, void *arg) {
@@ -104,8 +105,8 @@ static err_t stubborn_run(struct job *job, void *arg) {
 }
 
 static struct jobs *worker(const char *owner, uint64_t lease_ms) {
-    struct jobs *j = jobs_new(&(struct jobs_conf){.db = db, .pg = &conf, .owner = owner, .max_running = 20, .per_org = 5,
-                                                  .lease_ms = lease_ms});
+    struct jobs *j = jobs_new(&(struct jobs_conf){
+        .db = db, .pg = &conf, .owner = owner, .max_running = 20, .per_org = 5, .lease_ms = lease_ms});
     static const struct job_kind kinds[] = {
         {.name = "ok", .run = ok_run},
         {.name = "flaky", .run = flaky_run, .backoff_ms = 50},
@@ -129,7 +130,9 @@ static void worker_end(struct jobs *j) {
 
 static struct uuid_text give(const char *kind, const char *key, int attempts) {
     struct uuid_text id;
-    must(jobs_enqueue(db, &(struct job_spec){.kind = kind, .key = key, .max_attempts = attempts, .payload = "{\"n\":42}"}, &id, NULL));
+    must(jobs_enqueue(db,
+                      &(struct job_spec){.kind = kind, .key = key, .max_attempts = attempts, .payload = "{\"n\":42}"},
+                      &id, NULL));
     return id;
 }
 static const char *field(const struct uuid_text *id, const char *key) {
@@ -250,7 +253,8 @@ static err_t fence_body(void *arg) {
         must(fiber_sleep(10));
     must(fiber_sleep(100));
     /* As if the server had been stopped for longer than its lease. */
-    pg_lab_psql_at(conf.url, "UPDATE jobs SET lease_until = now() - interval '1 s', fence = -1 WHERE state = 'running'");
+    pg_lab_psql_at(conf.url,
+                   "UPDATE jobs SET lease_until = now() - interval '1 s', fence = -1 WHERE state = 'running'");
     struct jobs *k = worker("two", 600);
     runs = 1;
     wait_end(k, &id, "succeeded");
@@ -270,7 +274,8 @@ static err_t poison_body(void *arg) {
     (void)arg;
     struct uuid_text id;
     must(jobs_enqueue(db, &(struct job_spec){.kind = "nobody-does-this"}, &id, NULL));
-    pg_lab_psql_at(conf.url, "UPDATE jobs SET state = 'running', lease_until = now() - interval '1 s', handovers = 10 WHERE kind = 'nobody-does-this'");
+    pg_lab_psql_at(conf.url, "UPDATE jobs SET state = 'running', lease_until = now() - interval '1 s', handovers = 10 "
+                             "WHERE kind = 'nobody-does-this'");
     struct jobs *j = worker("one", 0);
     wait_end(j, &id, "failed");
     assert_string_equal(field(&id, "/error/code"), "LEASE_LOST");
@@ -287,7 +292,7 @@ static err_t fair_body(void *arg) {
         must(jobs_enqueue(db, &(struct job_spec){.kind = "slow", .org_id = ORG_B}, &last_b, NULL));
     struct jobs *j = worker("one", 0);
     wait_end(j, &last_b, "succeeded");
-    assert_true(runs <= 20); /* B did not wait for A's sixty */
+    assert_true(runs <= 20);         /* B did not wait for A's sixty */
     assert_true(most_running <= 10); /* of this kind */
     wait_end(j, &id, "succeeded");
     int in_row = 0;

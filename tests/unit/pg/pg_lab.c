@@ -84,7 +84,8 @@ const char *pg_lab_psql_at(const char *at, const char *sql) {
     int fds[2];
     if (pipe(fds) != 0)
         die("pipe");
-    pid_t pid = launch((const char *[]){psql, "-XAtq", "-v", "ON_ERROR_STOP=1", "-d", at, "-c", sql, NULL}, fds[1], false);
+    pid_t pid =
+        launch((const char *[]){psql, "-XAtq", "-v", "ON_ERROR_STOP=1", "-d", at, "-c", sql, NULL}, fds[1], false);
     close(fds[1]);
     size_t n = 0;
     for (ssize_t r; n < sizeof(out) - 1 && (r = read(fds[0], out + n, sizeof(out) - 1 - n)) > 0;)
@@ -103,8 +104,9 @@ void pg_lab_resume(void) {
     char postgres[160], ready[160];
     snprintf(postgres, sizeof(postgres), "%s/postgres", bin);
     snprintf(ready, sizeof(ready), "%s/pg_isready", bin);
-    postmaster = launch((const char *[]){postgres, "-D", data, "-k", dir, "-c", "listen_addresses=", "-c", "fsync=off", "-c",
-                                   "max_connections=60", "-c", "shared_buffers=32MB", "-c", "log_min_messages=fatal", NULL},
+    postmaster = launch((const char *[]){postgres, "-D", data, "-k", dir, "-c", "listen_addresses=", "-c", "fsync=off",
+                                         "-c", "max_connections=60", "-c", "shared_buffers=32MB", "-c",
+                                         "log_min_messages=fatal", NULL},
                         -1, true);
     for (int i = 0; i < 300; i++) {
         int st;
@@ -132,7 +134,9 @@ void pg_lab_start(void) {
     char initdb[160];
     snprintf(initdb, sizeof(initdb), "%s/initdb", bin);
     wait_ok(launch((const char *[]){initdb, "-D", data, "-A", "trust", "-U", "postgres", "--no-sync", "-E", "UTF8",
-                              "--locale=C", NULL}, -1, false), "initdb");
+                                    "--locale=C", NULL},
+                   -1, false),
+            "initdb");
     pg_lab_resume();
     atexit(pg_lab_stop);
 }

@@ -1,5 +1,5 @@
-/* Migrations: from nothing, again, by two starters at once, refused when something does not fit; and the rules of the schema
- * that live in triggers. */
+/* Migrations: from nothing, again, by several starters at once, refused when something does not fit; and the rules of
+ * the schema that live in triggers. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -68,10 +68,12 @@ static err_t misfits(void *arg) {
     must(migrate_once(NULL));
     pg_lab_psql_at(url, "UPDATE schema_migrations SET sha256 = repeat('0', 64) WHERE number = 1");
     assert_true(err_is(migrate_once(NULL), ERR_CONFLICT));
-    pg_lab_psql_at(url, "DELETE FROM schema_migrations; INSERT INTO schema_migrations VALUES (9999, 'x', repeat('0', 64))");
+    pg_lab_psql_at(url,
+                   "DELETE FROM schema_migrations; INSERT INTO schema_migrations VALUES (9999, 'x', repeat('0', 64))");
     assert_true(err_is(migrate_once(NULL), ERR_PRECONDITION));
     /* One that fails leaves nothing behind and is tried again. */
-    pg_lab_psql_at(url, "SET client_min_messages = warning; DROP SCHEMA public CASCADE; CREATE SCHEMA public; CREATE TABLE jobs (x integer)");
+    pg_lab_psql_at(url, "SET client_min_messages = warning; DROP SCHEMA public CASCADE; CREATE SCHEMA public; "
+                        "CREATE TABLE jobs (x integer)");
     assert_true(err_is(migrate_once(NULL), ERR_DB));
     assert_string_equal(pg_lab_psql_at(url, "SELECT max(number) FROM schema_migrations"), "1");
     assert_string_equal(pg_lab_psql_at(url, "SELECT to_regclass('job_fence_seq') IS NULL"), "t");
@@ -111,9 +113,13 @@ static err_t schema(void *arg) {
         {"INSERT INTO projects (id, org_id, name) VALUES ('" PROJECT "', '" ORG "', 'shop')", ERR_CODE_MAX},
         {"INSERT INTO folders (id, scope_id, name) VALUES ('" FOLDER "', '" PROJECT "', 'web')", ERR_CODE_MAX},
         {"INSERT INTO folders (scope_id, name) VALUES ('" TEAM "', 'web')", ERR_INVALID},
-        {"INSERT INTO applications (id, scope_id, name, project_name) VALUES ('" APP "', '" FOLDER "', 'front', 'front')", ERR_CODE_MAX},
+        {"INSERT INTO applications (id, scope_id, name, project_name) VALUES ('" APP "', '" FOLDER
+         "', 'front', 'front')",
+         ERR_CODE_MAX},
         {"UPDATE projects SET team_id = '" TEAM "'", ERR_CODE_MAX},
-        {"SELECT 1 / (SELECT (cardinality(path) = 6 AND path[3] = '" TEAM "')::integer FROM scopes WHERE id = '" APP "')", ERR_CODE_MAX},
+        {"SELECT 1 / (SELECT (cardinality(path) = 6 AND path[3] = '" TEAM "')::integer FROM scopes WHERE id = '" APP
+         "')",
+         ERR_CODE_MAX},
         {"UPDATE folders SET scope_id = id", ERR_INVALID},
         {"UPDATE applications SET desired_commit = 'abc'", ERR_CODE_MAX},
         {"SELECT 1 / (SELECT (version = 1 AND status_version = 2)::integer FROM applications)", ERR_CODE_MAX},
@@ -124,8 +130,12 @@ static err_t schema(void *arg) {
         {"INSERT INTO roles (id, name, type) VALUES ('" ROLE "', 'r-one', 'fine-grained')", ERR_CODE_MAX},
         {"UPDATE roles SET inherited_roles = ARRAY[id]", ERR_CONFLICT},
         {"UPDATE roles SET inherited_roles = ARRAY['" ORG "'::uuid]", ERR_CONFLICT},
-        {"INSERT INTO role_bindings (subject_kind, subject_id, role_id, scope_id) VALUES ('user', '" USER_ID "', '" ROLE "', '" ROOT "')", ERR_CODE_MAX},
-        {"INSERT INTO role_bindings (subject_kind, subject_id, role_id, scope_id) VALUES ('user', '" ORG "', '" ROLE "', '" ROOT "')", ERR_CONFLICT},
+        {"INSERT INTO role_bindings (subject_kind, subject_id, role_id, scope_id) VALUES ('user', '" USER_ID "', '" ROLE
+         "', '" ROOT "')",
+         ERR_CODE_MAX},
+        {"INSERT INTO role_bindings (subject_kind, subject_id, role_id, scope_id) VALUES ('user', '" ORG "', '" ROLE
+         "', '" ROOT "')",
+         ERR_CONFLICT},
         {"SELECT 1 / (SELECT count(*) FROM user_roles WHERE role_id = '" ROLE "')", ERR_CODE_MAX},
         {"DELETE FROM users", ERR_CODE_MAX},
         {"SELECT 1 / (1 - (SELECT count(*) FROM role_bindings))", ERR_CODE_MAX},

@@ -4,7 +4,13 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <unistd.h>
 #include <cmocka.h>
 #include "core/async/fiber.h"
 #include "core/async/loop.h"
@@ -61,7 +67,8 @@ static void run_in_pool(size_t conns, size_t queue, err_t (*fn)(void *)) {
 static err_t values_body(void *arg) {
     (void)arg;
     struct pg_result *r;
-    must(pg_query(db, arena_current(), "SELECT $1::text, $2::bigint, $3::boolean, $4::text, ''::text, repeat('x', 300000)",
+    must(pg_query(db, arena_current(),
+                  "SELECT $1::text, $2::bigint, $3::boolean, $4::text, ''::text, repeat('x', 300000)",
                   PG_ARGS(pg_text("h\"ä'$1"), pg_int(INT64_MIN), pg_bool(true), PG_NULL), &r));
     assert_int_equal(r->rows, 1);
     assert_string_equal(pg_cell(r, 0, 0), "h\"ä'$1");
@@ -125,7 +132,8 @@ static void test_thousand(void **state) {
 static err_t insert_or_fail(void *arg) {
     intptr_t i = (intptr_t)arg;
     struct pg_result *r;
-    err_t e = pg_query(db, arena_current(), i % 2 ? "INSERT INTO t VALUES ($1::integer)" : "INSERT INTO t VALUES ($1::text::integer)",
+    err_t e = pg_query(db, arena_current(),
+                       i % 2 ? "INSERT INTO t VALUES ($1::integer)" : "INSERT INTO t VALUES ($1::text::integer)",
                        PG_ARGS(i % 2 ? pg_int(i) : pg_text("no number")), &r);
     if ((i % 2 != 0) != (e == NULL))
         wrong++;
@@ -208,7 +216,8 @@ static err_t abandon_body(void *arg) {
     fiber_cancel(f);
     assert_true(err_is(fiber_join(f), ERR_CANCELLED));
     assert_true(clock_mono_ms() - begin < 100);
-    assert_string_equal(pg_cell(query("SELECT 5"), 0, 0), "5"); /* behind it on the only connection: cancelled after 0.5 s */
+    assert_string_equal(pg_cell(query("SELECT 5"), 0, 0),
+                        "5"); /* behind it on the only connection: cancelled after 0.5 s */
     assert_true(clock_mono_ms() - begin < 2500);
     fiber_set_deadline(deadline_in(100));
     assert_true(err_is(try_query("SELECT pg_sleep(2)"), ERR_TIMEOUT));
@@ -229,7 +238,8 @@ static err_t terminate_body(void *arg) {
     for (int i = 0; i < 5; i++) {
         struct fiber *f = fiber_spawn("sleeper", NULL, sleeper, NULL);
         must(fiber_sleep(100));
-        pg_lab_psql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE 'SELECT pg_sleep%' AND pid <> pg_backend_pid()");
+        pg_lab_psql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE 'SELECT pg_sleep%' "
+                    "AND pid <> pg_backend_pid()");
         err_t e = fiber_join(f);
         assert_true(err_is(e, ERR_DB_UNAVAILABLE));
         must(pg_wait_ready(db, deadline_in(5000)));
@@ -328,8 +338,8 @@ static err_t queue_body(void *arg) {
     must(latch_wait(&all, deadline_in(20000)));
     latch_done(&all);
     assert_int_equal(wrong, 0);
-    assert_int_equal(served, 128 + 100); /* one connection's depth and the queue */
-    assert_int_equal(refused, 600 - 228);
+    assert_in_range(served, 128 + 100, 400); /* one connection's depth and the queue; more when some end meanwhile */
+    assert_int_equal(refused, 600 - served);
     assert_int_equal(pg_stats_get(db).queued, 0);
     return NULL;
 }
@@ -346,7 +356,8 @@ static err_t retry_tx(struct pg *tx, void *arg) {
     struct pg_result *r;
     if (++attempts < 3) {
         TRY(pg_query(tx, arena_current(), "INSERT INTO x VALUES (0)", PG_NOARGS, &r));
-        TRY(pg_query(tx, arena_current(), "DO $$ BEGIN RAISE EXCEPTION 'x' USING ERRCODE = '40001'; END $$", PG_NOARGS, &r));
+        TRY(pg_query(tx, arena_current(), "DO $$ BEGIN RAISE EXCEPTION 'x' USING ERRCODE = '40001'; END $$", PG_NOARGS,
+                     &r));
     }
     return pg_query(tx, arena_current(), "INSERT INTO x VALUES (1)", PG_NOARGS, &r);
 }
@@ -418,6 +429,41 @@ static err_t tx_body(void *arg) {
 static void test_tx(void **state) {
     (void)state;
     run_in_pool(4, 0, tx_body);
+}
+
+/* The backend dies while it commits: nobody can know. */
+static err_t slow_commit_tx(struct pg *tx, void *arg) {
+    (void)arg;
+    struct pg_result *r;
+    return pg_query(tx, arena_current(), "INSERT INTO z VALUES (1)", PG_NOARGS, &r);
+}
+static err_t run_slow_commit(void *arg) {
+    (void)arg;
+    return pg_tx(db, slow_commit_tx, NULL);
+}
+static err_t unknown_body(void *arg) {
+    (void)arg;
+    query("CREATE TABLE z (i integer)");
+    query("CREATE FUNCTION wait() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM pg_sleep(3); RETURN NULL; END'");
+    query("CREATE CONSTRAINT TRIGGER t AFTER INSERT ON z DEFERRABLE INITIALLY DEFERRED "
+          "FOR EACH ROW EXECUTE FUNCTION wait()");
+    struct fiber *f = fiber_spawn("commit", NULL, run_slow_commit, NULL);
+    must(fiber_sleep(300));
+    fiber_cancel(f); /* a commit under way is not given up */
+    must(fiber_sleep(100));
+    assert_false(fiber_ended(f));
+    pg_lab_psql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query = 'COMMIT' AND state = 'active'");
+    err_t e = fiber_join(f);
+    assert_true(err_is(e, ERR_DB_UNAVAILABLE));
+    assert_non_null(e->details);
+    assert_string_equal(e->details->key, "commit");
+    assert_string_equal(e->details->value, "unknown");
+    query("DROP TABLE z");
+    return NULL;
+}
+static void test_unknown_commit(void **state) {
+    (void)state;
+    run_in_pool(3, 0, unknown_body);
 }
 
 /* More transactions than connections: they take turns, single statements still get through. */
@@ -498,6 +544,28 @@ static void test_listen(void **state) {
 
 /* ---- no server ---- */
 
+/* Accepts and says nothing. */
+static err_t silent_body(void *arg) {
+    (void)arg;
+    struct sockaddr_in sa = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t len = sizeof(sa);
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_int_equal(bind(fd, (struct sockaddr *)&sa, len), 0);
+    assert_int_equal(listen(fd, 16), 0);
+    assert_int_equal(getsockname(fd, (struct sockaddr *)&sa, &len), 0);
+    db = pg_new(&(struct pg_conf){
+        .url = arena_printf(arena_current(), "postgresql://localhost:%d/x", ntohs(sa.sin_port)), .pool_size = 1});
+    assert_true(err_is(pg_wait_ready(db, deadline_in(3500)), ERR_DB_UNAVAILABLE));
+    assert_non_null(strstr(pg_down_reason(db), "did not answer in 3000 ms"));
+    pg_free(db);
+    close(fd);
+    return NULL;
+}
+static void test_silent(void **state) {
+    (void)state;
+    must(loop_run_fiber("test", silent_body, NULL));
+}
+
 static err_t nowhere_body(void *arg) {
     (void)arg;
     static const char *const urls[] = {"postgresql:///x?host=/nonexistent", "postgresql://127.0.0.1:1/x",
@@ -519,11 +587,22 @@ static void test_nowhere(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_values),    cmocka_unit_test(test_thousand),          cmocka_unit_test(test_isolation),
-        cmocka_unit_test(test_errors),    cmocka_unit_test(test_statement_timeout), cmocka_unit_test(test_abandon),
-        cmocka_unit_test(test_terminate), cmocka_unit_test(test_queue),             cmocka_unit_test(test_tx),
-        cmocka_unit_test(test_pins),      cmocka_unit_test(test_listen),            cmocka_unit_test(test_nowhere),
-        cmocka_unit_test(test_sigstop),   cmocka_unit_test(test_restart),
+        cmocka_unit_test(test_values),
+        cmocka_unit_test(test_thousand),
+        cmocka_unit_test(test_isolation),
+        cmocka_unit_test(test_errors),
+        cmocka_unit_test(test_statement_timeout),
+        cmocka_unit_test(test_abandon),
+        cmocka_unit_test(test_terminate),
+        cmocka_unit_test(test_queue),
+        cmocka_unit_test(test_tx),
+        cmocka_unit_test(test_unknown_commit),
+        cmocka_unit_test(test_silent),
+        cmocka_unit_test(test_pins),
+        cmocka_unit_test(test_listen),
+        cmocka_unit_test(test_nowhere),
+        cmocka_unit_test(test_sigstop),
+        cmocka_unit_test(test_restart),
     };
     pg_lab_start();
     loop_init();

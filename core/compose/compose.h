@@ -15,7 +15,7 @@ struct compose_files {
 /** Variables for interpolation: name to value (char *). */
 struct compose_env {
     struct map vars;
-    const struct map *then; /* looked up after vars; may be NULL */
+    const struct compose_env *then; /* looked up after vars; may be NULL */
 };
 void compose_env_init(struct compose_env *e, struct arena *a);
 void compose_env_set(struct compose_env *e, const char *name, const char *value); /* replaces */

@@ -14,10 +14,12 @@ void compose_env_set(struct compose_env *e, const char *name, const char *value)
 }
 
 const char *compose_env_get(const struct compose_env *e, const char *name) {
-    if (e == NULL)
-        return NULL;
-    const char *v = map_getz(&e->vars, name);
-    return v == NULL && e->then != NULL ? map_getz(e->then, name) : v;
+    for (; e != NULL; e = e->then) {
+        const char *v = map_getz(&e->vars, name);
+        if (v != NULL)
+            return v;
+    }
+    return NULL;
 }
 
 void compose_cx_init(struct compose_cx *cx, struct arena *a, const struct compose_options *o, const struct compose_files *files) {

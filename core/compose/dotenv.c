@@ -138,11 +138,12 @@ static struct str unescape(struct arena *a, struct str s) {
 
 /** Variables of the caller first, then those of the files read so far. A value may be a secret: no message shows it. */
 static err_t expand(struct lines *l, unsigned line, struct str s, char **ret) {
-    struct compose_env env;
-    compose_env_init(&env, l->cx->a);
+    struct compose_env files = {.vars = *l->vars}, *at;
+    struct compose_env env = l->env != NULL ? *l->env : files;
+    for (at = &env; l->env != NULL && at->then != NULL; at = (struct compose_env *)at->then)
+        at->then = arena_memdup(l->cx->a, at->then, sizeof(*at->then));
     if (l->env != NULL)
-        env.vars = l->env->vars;
-    env.then = l->vars;
+        at->then = &files; /* last: behind everything the caller knows */
     struct str out;
     err_t e = compose_substitute(l->cx, &env, s, &out);
     if (e != NULL)

@@ -95,7 +95,7 @@ static err_t import_section(struct compose_cx *cx, struct y_node *from, struct y
         struct y_node *own = y_getn(dst, key), *merged = src->map.v[i].value;
         if (own != NULL)
             TRY(compose_merge(cx, s, merged, own, C_KEY(C_KEY(NULL, str_of(section)), key), &merged));
-        y_setn(cx->a, dst, key, merged);
+        y_put(cx->a, dst, &src->map.v[i], merged);
     }
     return NULL;
 }

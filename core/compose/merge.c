@@ -15,7 +15,10 @@ static err_t merge_maps(struct compose_cx *cx, const struct cs *s, struct y_node
         struct y_node *old = y_getn(base, e->key), *merged = e->value;
         if (old != NULL)
             TRY(compose_merge(cx, child(s, e->key), old, e->value, C_KEY(at, e->key), &merged));
-        y_setn(cx->a, base, e->key, merged);
+        if (merged == e->value)
+            y_put(cx->a, base, e, merged);
+        else
+            y_setn(cx->a, base, e->key, merged); /* still the base's, with additions: its place stays */
     }
     return NULL;
 }

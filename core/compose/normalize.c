@@ -161,12 +161,13 @@ err_t compose_env_files(struct compose_cx *cx, struct y_node *service, const cha
     if (y_len(files) == 0 || files->kind != Y_SEQ)
         return NULL;
     struct y_node *own = map_in(cx->a, service, "environment");
-    struct map vars, fallback;
+    struct map vars;
+    struct compose_env fallback;
     map_init(&vars, cx->a);
-    map_init(&fallback, cx->a);
+    compose_env_init(&fallback, cx->a);
     for (size_t i = 0; i < own->map.n; i++) {
         if (y_str(own->map.v[i].value) != NULL)
-            map_set(&fallback, own->map.v[i].key, (void *)y_str(own->map.v[i].value));
+            map_set(&fallback.vars, own->map.v[i].key, (void *)y_str(own->map.v[i].value));
     }
     struct compose_env lookup = {.then = &fallback};
     map_init(&lookup.vars, cx->a);

@@ -38,7 +38,7 @@ static void split(struct compose_cx *cx, struct y_node *services, compose_names 
     ret->disabled = y_new(cx->a, Y_MAP, services);
     for (size_t i = 0; y_is(services, Y_MAP) && i < services->map.n; i++) {
         struct y_entry *e = &services->map.v[i];
-        y_setn(cx->a, has_profile(e->value, active) ? ret->enabled : ret->disabled, e->key, e->value);
+        y_put(cx->a, has_profile(e->value, active) ? ret->enabled : ret->disabled, e, e->value);
     }
 }
 
@@ -69,13 +69,13 @@ static void restrict_to(struct compose_cx *cx, struct map *set, struct compose_s
     for (size_t i = 0; i < s->enabled->map.n; i++) {
         struct y_entry *e = &s->enabled->map.v[i];
         if (!map_has(set, e->key)) {
-            y_setn(cx->a, s->disabled, e->key, e->value);
+            y_put(cx->a, s->disabled, e, e->value);
             continue;
         }
         struct y_node *deps = y_get(e->value, "depends_on");
         if (y_is(deps, Y_MAP))
             y_keep(deps, in_set, set);
-        y_setn(cx->a, keep, e->key, e->value);
+        y_put(cx->a, keep, e, e->value);
     }
     s->enabled = keep;
 }

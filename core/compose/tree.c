@@ -193,20 +193,34 @@ static void index_build(struct arena *a, struct y_node *map) {
         map_set(map->map.index, map->map.v[i].key, (void *)(uintptr_t)(i + 1));
 }
 
-void y_setn(struct arena *a, struct y_node *map, struct str key, struct y_node *v) {
+static struct y_entry *entry_make(struct arena *a, struct y_node *map, struct str key) {
     CHECK(map->kind == Y_MAP);
     struct y_entry *e = entry_find(map, key);
-    if (e == NULL) {
-        e = vec_push(a, &map->map);
-        e->key = str_n(arena_strndup(a, key.p, key.n), key.n);
-        e->key_kind = Y_STR;
-        if (map->map.index != NULL)
-            map_set(map->map.index, e->key, (void *)(uintptr_t)map->map.n);
-        else if (map->map.n > INDEX_FROM)
-            index_build(a, map);
+    if (e != NULL)
+        return e;
+    e = vec_push(a, &map->map);
+    e->key = str_n(arena_strndup(a, key.p, key.n), key.n);
+    e->key_kind = Y_STR;
+    if (map->map.index != NULL)
+        map_set(map->map.index, e->key, (void *)(uintptr_t)map->map.n);
+    else if (map->map.n > INDEX_FROM)
+        index_build(a, map);
+    return e;
+}
+
+void y_setn(struct arena *a, struct y_node *map, struct str key, struct y_node *v) {
+    struct y_entry *e = entry_make(a, map, key);
+    if (e->value == NULL) {
+        e->line = v->line;
+        e->col = v->col;
     }
-    e->line = v->line;
-    e->col = v->col;
+    e->value = v;
+}
+
+void y_put(struct arena *a, struct y_node *map, const struct y_entry *from, struct y_node *v) {
+    struct y_entry *e = entry_make(a, map, from->key);
+    e->line = from->line;
+    e->col = from->col;
     e->value = v;
 }
 

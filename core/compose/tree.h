@@ -67,9 +67,11 @@ struct y_node *y_new_int(struct arena *a, int64_t i, const struct y_node *at);
 struct y_node *y_new_bool(struct arena *a, bool b, const struct y_node *at);
 struct y_node *y_new_float(struct arena *a, double d, const struct y_node *at);
 void y_push(struct arena *a, struct y_node *seq, struct y_node *v);
-/** Set or replace; the key's own place is that of `v`. */
+/** Set or replace. A new key gets the place of `v`, a known one keeps its own. */
 void y_set(struct arena *a, struct y_node *map, const char *key, struct y_node *v);
 void y_setn(struct arena *a, struct y_node *map, struct str key, struct y_node *v);
+/** Set or replace with the key's place of `e` and another value. */
+void y_put(struct arena *a, struct y_node *map, const struct y_entry *e, struct y_node *v);
 bool y_del(struct y_node *map, const char *key);
 void y_del_at(struct y_node *map, size_t i);
 /** Keep the entries that `keep` wants; linear. */

@@ -327,7 +327,7 @@ static void apply_merges(struct reader *r, struct y_node *n, const struct merges
         const struct y_node *src = m->v.v[i];
         for (size_t k = 0; k < src->map.n; k++) {
             if (y_getn(n, src->map.v[k].key) == NULL)
-                y_setn(r->a, n, src->map.v[k].key, src->map.v[k].value);
+                y_put(r->a, n, &src->map.v[k], src->map.v[k].value);
         }
     }
 }

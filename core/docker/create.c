@@ -65,8 +65,13 @@ err_t docker_container_create_body(struct docker *d, struct arena *a, const char
 static err_t connect_rest(struct docker *d, struct arena *a, const struct container_spec *spec,
                           const struct guard_rights *rights, const char *id, uint64_t deadline) {
     err_t e = NULL;
-    for (size_t i = 1; i < spec->networks.n && !e; i++)
-        e = docker_network_connect(d, a, spec->networks.v[i].name, id, &spec->networks.v[i], rights, deadline);
+    struct docker_network *net;
+    for (size_t i = 1; i < spec->networks.n && !e; i++) {
+        const struct spec_network *n = &spec->networks.v[i];
+        e = docker_network_inspect(d, a, n->name, deadline, &net); /* connect believes any name until the start */
+        if (!e)
+            e = docker_network_connect(d, a, n->name, id, n, rights, deadline);
+    }
     if (!e)
         return NULL;
     fiber_mask();

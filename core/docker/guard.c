@@ -169,7 +169,7 @@ static void check_kind(struct guard *g, enum guard_body kind, const struct json 
     case GUARD_NETWORK: guard_network_body(g, body); break;
     case GUARD_VOLUME:
         guard_object(g, "", body, GUARD_TABLE(volume_keys));
-        guard_volume_driver(g, "", json_get_str(body, "Driver"), json_get(body, "DriverOpts"));
+        guard_volume_driver(g, "", body, "Driver", "DriverOpts");
         break;
     }
 }
@@ -194,7 +194,7 @@ size_t guard_existing_volume(struct arena *a, const struct json *volume, const c
                              const struct guard_rights *rights, const struct guard_violation **ret) {
     struct guard g = start(a, rights);
     g.tail = &g.first;
-    guard_volume_driver(&g, pointer, json_get_str(volume, "Driver"), json_get(volume, "Options"));
+    guard_volume_driver(&g, pointer, volume, "Driver", "Options");
     for (struct guard_violation *v = g.first; v; v = (struct guard_violation *)v->next)
         v->pointer = pointer; /* the options are the volume's, not the body's */
     *ret = g.first;

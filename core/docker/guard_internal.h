@@ -38,7 +38,9 @@ const char *guard_ptr_i(struct guard *g, const char *base, size_t i);
 void guard_host_path(struct guard *g, const char *ptr, struct str path);
 void guard_binds(struct guard *g, const char *ptr, const struct json *v);
 void guard_mounts(struct guard *g, const char *ptr, const struct json *v);
-void guard_volume_driver(struct guard *g, const char *ptr, const char *driver, const struct json *options);
+/** Driver and options of a volume, under the names that this object gives them. */
+void guard_volume_driver(struct guard *g, const char *ptr, const struct json *o, const char *driver_key,
+                         const char *options_key);
 /* guard_host.c */
 extern const struct guard_table GUARD_HOST_CONFIG, GUARD_UPDATE_KEYS;
 void guard_own_container(struct guard *g, const char *ptr, const char *rule, const char *ref);

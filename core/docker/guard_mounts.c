@@ -126,14 +126,15 @@ static bool is_bind(const struct json *o) {
     return !type || !*type || z_eq(type, "none") || z_eq(type, "bind");
 }
 
-void guard_volume_driver(struct guard *g, const char *ptr, const char *driver, const struct json *options) {
-    const char *at = guard_ptr(g, ptr, "DriverOpts");
+void guard_volume_driver(struct guard *g, const char *ptr, const struct json *o, const char *driver_key, const char *options_key) {
+    const char *driver = json_get_str(o, driver_key), *at = guard_ptr(g, ptr, options_key);
+    const struct json *options = json_get(o, options_key);
     if (driver && *driver && !z_eq(driver, "local")) {
-        guard_need(g, GUARD_VOLUME_DRIVER, guard_ptr(g, ptr, "Driver"), "volume-driver",
+        guard_need(g, GUARD_VOLUME_DRIVER, guard_ptr(g, ptr, driver_key), "volume-driver",
                    "the volume driver \"%.64s\" runs with the engine's rights", driver);
         return;
     }
-    if (!json_len(options))
+    if (!json_is(options, JSON_OBJECT) || !json_len(options))
         return;
     for (size_t i = 0; i < options->obj.n; i++) {
         struct str k = options->obj.v[i].key;
@@ -188,7 +189,7 @@ static void volume_options(struct guard *g, const char *ptr, const struct json *
         return;
     const char *at = guard_ptr(g, ptr, "DriverConfig");
     guard_object(g, at, dc, GUARD_TABLE(driver_keys));
-    guard_volume_driver(g, at, json_get_str(dc, "Name"), json_get(dc, "Options"));
+    guard_volume_driver(g, at, dc, "Name", "Options");
 }
 static void tmpfs_options(struct guard *g, const char *ptr, const struct json *v) {
     guard_object(g, ptr, v, GUARD_TABLE(tmpfs_keys));

@@ -521,7 +521,7 @@ err_t container_spec_body(struct arena *a, const struct container_spec *s, int a
 }
 
 err_t network_spec_body(struct arena *a, const struct network_spec *s, int api, struct json **ret) {
-    err_t e = docker_name_check(str_of(s->name));
+    err_t e = docker_ref_check(str_of(s->name ? s->name : ""));
     if (e)
         return err_field(err_wrap(e, "network name \"%s\"", s->name ? s->name : ""), "/Name");
     struct json *o = json_object(a);

@@ -84,7 +84,8 @@ static err_t request_main(void *arg) {
     struct xchg *x = MAGIC_CAST(arg, struct xchg, XCHG_MAGIC);
     fiber_set_label(x->r.request_id);
     fiber_set_deadline(x->r.deadline);
-    err_t e = middleware_run(x);
+    /* A request that was reset in the batch it came in does no work at all */
+    err_t e = x->req == NULL ? err_new(ERR_CANCELLED, "the client has left") : middleware_run(x);
     if (e != NULL && x->out.stream != NULL)
         reply_stream_abort(x->out.stream);
     else if (e != NULL) {
@@ -191,8 +192,10 @@ static err_t check_upgrade(struct xchg *x) {
 
 static err_t spawn(struct xchg *x) {
     struct conn *c = x->conn;
-    if (c->dead || !credit_left(&c->credit, CREDIT_CONN, loop_now()))
+    if (c->dead || !credit_left(&c->credit, CREDIT_CONN, loop_now())) {
+        conn_shutdown(c);
         return err_new(ERR_RATE_LIMITED, "this connection abandoned too many requests");
+    }
     if (SRV.draining && !(x->r.route->flags & ROUTE_INLINE))
         return err_new(ERR_SHUTTING_DOWN, "the server is shutting down; try again in a few seconds");
     TRY(admission_start(c->peer));

@@ -140,6 +140,8 @@ static bool authority_split(struct str s, struct str *host) {
 
 static err_t check_authority(struct request *r) {
     struct str host;
+    if (r->authority.n == 0 && !r->http2)
+        return NULL; /* HTTP/1.0; the guard has refused HTTP/1.1 without Host */
     if (!authority_split(r->authority, &host))
         return err_new(ERR_BAD_REQUEST, "the Host is missing or malformed");
     if (SRV.conf.hosts == NULL)
@@ -247,7 +249,8 @@ err_t request_fill(struct xchg *x, h2o_req_t *req) {
     r->query = str_dup(x->a, q < 0 ? str_n("", 0) : str_slice(path, (size_t)q + 1, path.n));
     TRY(copy_headers(x, req));
     fill_identity(x, c);
-    r->authority = copy(x->a, req->input.authority);
+    if (req->input.authority.base != SRV.host->authority.hostport.base) /* what h2o puts in place of a missing one */
+        r->authority = copy(x->a, req->input.authority);
     if (r->http2) {
         TRY(settle_authority_h2(r));
         if (!h2_length_agrees(req)) /* h2o compares only when a DATA frame came */

@@ -1,5 +1,5 @@
-/* WebSocket sessions: wslay parses what the peer sends, frames out are written by us into one bounded queue. Everything happens on
- * the loop stack; sends and closes from anywhere only queue. */
+/* WebSocket sessions: ws_frame.c parses what the peer sends, frames out go into one bounded queue. Everything happens on the loop
+ * stack; sends and closes from anywhere only queue. */
 #include "server/ws.h"
 #include <stdlib.h>
 #include "core/base/clock.h"
@@ -26,7 +26,7 @@ static void ws_free(struct ws *ws) {
     nws--;
     buf_done(&ws->out);
     buf_done(&ws->flying);
-    wslay_event_context_free(ws->wslay);
+    ws_parser_done(&ws->in);
     arena_unref(ws->a);
     ws->magic = 0;
     free(ws);
@@ -39,6 +39,8 @@ static void finish(struct ws *ws, int code) {
     if (ws->sock != NULL) {
         h2o_socket_t *sock = ws->sock;
         ws->sock = NULL;
+        if (ws->close_queued)
+            conn_linger(conn_of_sock(sock)); /* unread input must not cost the peer our close frame */
         h2o_socket_close(sock);
     }
     if (ws->cb.on_close != NULL)
@@ -49,31 +51,16 @@ static void finish(struct ws *ws, int code) {
 /* ---- out ---- */
 
 static void put_frame(struct ws *ws, uint8_t opcode, const void *p, size_t n) {
-    uint8_t head[10];
-    size_t len = 2;
-    head[0] = 0x80 | opcode;
-    if (n < 126) {
-        head[1] = (uint8_t)n;
-    } else if (n < 65536) {
-        head[1] = 126;
-        head[2] = (uint8_t)(n >> 8);
-        head[3] = (uint8_t)n;
-        len = 4;
-    } else {
-        head[1] = 127;
-        for (int i = 0; i < 8; i++)
-            head[2 + i] = (uint8_t)((uint64_t)n >> (56 - 8 * i));
-        len = 10;
-    }
+    uint8_t head[WS_FRAME_HEAD_MAX];
     if (ws_queued(ws) == 0)
         ws->progress_at = loop_now();
-    buf_put(&ws->out, head, len);
+    buf_put(&ws->out, head, ws_frame_head(head, opcode, n));
     buf_put(&ws->out, p, n);
     loop_defer(&ws->flush, on_flush, ws);
 }
 
 static bool closing_done(const struct ws *ws) {
-    return ws->close_queued && ws_queued(ws) == 0 && !ws->writing && (ws->close_seen || !wslay_event_get_read_enabled(ws->wslay));
+    return ws->close_queued && ws->in_ended && ws_queued(ws) == 0 && !ws->writing;
 }
 
 static void on_written(h2o_socket_t *sock, const char *err) {
@@ -85,7 +72,7 @@ static void on_written(h2o_socket_t *sock, const char *err) {
     }
     ws->progress_at = loop_now();
     buf_done(&ws->flying); /* ten thousand idle sockets must not keep a buffer each */
-    buf_init(&ws->flying, 0, 0);
+    buf_init(&ws->flying, 0, WS_MAX_QUEUED + MIB(1));
     if (ws->out.n == 0)
         ws->pongs = 0;
     if (ws->was_high && ws_queued(ws) < WS_LOW_WATER && !ws->close_queued) {
@@ -122,32 +109,27 @@ size_t ws_send(struct ws *ws, enum ws_opcode op, struct str msg) {
         ws->was_high = true;
         return SIZE_MAX;
     }
-    put_frame(ws, op == WS_TEXT ? WSLAY_TEXT_FRAME : WSLAY_BINARY_FRAME, msg.p, msg.n);
+    put_frame(ws, op == WS_TEXT ? WS_OP_TEXT : WS_OP_BINARY, msg.p, msg.n);
     if (ws_queued(ws) >= WS_HIGH_WATER)
         ws->was_high = true;
     return ws_queued(ws);
 }
 
-/* wslay keeps the state of the closing handshake, so close frames go through it */
-static void flush_wslay(struct ws *ws) {
-    while (wslay_event_want_write(ws->wslay) && wslay_event_send(ws->wslay) == 0)
-        ;
-    if (wslay_event_get_close_sent(ws->wslay) && !ws->close_queued) {
-        ws->close_queued = true;
-        ws->close_by = loop_now() + WS_CLOSE_MS;
-    }
+static void put_close(struct ws *ws, int code, const char *reason, size_t n) {
+    uint8_t payload[2 + WS_REASON_MAX] = {(uint8_t)(code >> 8), (uint8_t)code};
+    if (n > 0)
+        memcpy(payload + 2, reason, n);
+    put_frame(ws, WS_OP_CLOSE, payload, code == 1005 ? 0 : n + 2);
+    ws->close_queued = true;
+    ws->close_by = loop_now() + WS_CLOSE_MS;
 }
 
 void ws_close(struct ws *ws, int code, const char *reason) {
-    CHECK(ws->magic == WS_MAGIC);
+    CHECK(ws->magic == WS_MAGIC && ws_close_code_ok(code));
     if (ws->close_queued || ws->finished)
         return;
-    size_t n = reason ? strnlen(reason, WS_REASON_MAX) : 0;
-    (void)wslay_event_queue_close(ws->wslay, (uint16_t)code, (const uint8_t *)reason, n);
+    put_close(ws, code, reason, reason ? strnlen(reason, WS_REASON_MAX) : 0);
     ws->code = code;
-    ws->close_queued = true;
-    ws->close_by = loop_now() + WS_CLOSE_MS;
-    loop_defer(&ws->pump, on_pump, ws);
 }
 
 void ws_send_error(struct ws *ws, err_t e, bool reconnect, bool fatal) {
@@ -168,82 +150,62 @@ void ws_send_error(struct ws *ws, err_t e, bool reconnect, bool fatal) {
         ws_send(ws, WS_TEXT, buf_str(&b));
 }
 
-/* ---- in: wslay's callbacks. They only note and queue; decisions are made after wslay_event_recv returned ---- */
+/* ---- in ---- */
 
-static ssize_t on_want_bytes(wslay_event_context_ptr w, uint8_t *p, size_t n, int flags, void *arg) {
-    struct ws *ws = arg;
-    (void)flags;
-    h2o_buffer_t *in = ws->sock->input;
-    if (in->size == 0 || ws->frames >= WS_FRAMES_PER_TICK || ws->policy_code != 0 || ws->paused) {
-        wslay_event_set_error(w, WSLAY_ERR_WOULDBLOCK);
-        return -1;
-    }
-    size_t take = in->size < n ? in->size : n;
-    memcpy(p, in->bytes, take);
-    h2o_buffer_consume(&ws->sock->input, take);
-    return (ssize_t)take;
+static void peer_failed(struct ws *ws, int code) {
+    ws->in_ended = true;
+    if (ws->close_queued)
+        return;
+    put_close(ws, code, NULL, 0);
+    ws->code = code;
 }
 
-static ssize_t on_have_bytes(wslay_event_context_ptr w, const uint8_t *p, size_t n, int flags, void *arg) {
-    struct ws *ws = arg;
-    (void)w;
-    (void)flags;
-    if (ws_queued(ws) == 0)
-        ws->progress_at = loop_now();
-    buf_put(&ws->out, p, n); /* control frames only: bounded by WS_MAX_PONGS and one close */
-    loop_defer(&ws->flush, on_flush, ws);
-    return (ssize_t)n;
-}
-
-static void on_frame_start(wslay_event_context_ptr w, const struct wslay_event_on_frame_recv_start_arg *f, void *arg) {
-    struct ws *ws = arg;
-    (void)w;
-    ws->frames++;
-    if (f->opcode == WSLAY_PING && ++ws->pongs > WS_MAX_PONGS)
-        ws->policy_code = 1008;
-    if (!wslay_is_ctrl_frame(f->opcode))
-        ws->fragments = f->opcode == WSLAY_CONTINUATION_FRAME ? ws->fragments + 1 : 0;
-    if (ws->fragments > WS_MAX_FRAGMENTS)
-        ws->policy_code = 1008;
-}
-
-static void on_message(wslay_event_context_ptr w, const struct wslay_event_on_msg_recv_arg *m, void *arg) {
-    struct ws *ws = arg;
-    (void)w;
-    if (m->opcode == WSLAY_CONNECTION_CLOSE) {
-        ws->close_seen = true;
-        if (ws->code == 0)
-            ws->code = m->status_code ? m->status_code : 1005;
-    } else if (!wslay_is_ctrl_frame(m->opcode) && !ws->close_queued && ws->policy_code == 0 && ws->cb.on_message != NULL) {
-        ws->cb.on_message(ws->ctx, ws, m->opcode == WSLAY_TEXT_FRAME ? WS_TEXT : WS_BINARY,
-                          str_n((const char *)m->msg, m->msg_length));
+static void on_event(struct ws *ws, enum ws_event ev) {
+    switch (ev) {
+    case WS_EV_MESSAGE:
+        if (!ws->close_queued && ws->cb.on_message != NULL)
+            ws->cb.on_message(ws->ctx, ws, ws->in.op == WS_OP_TEXT ? WS_TEXT : WS_BINARY, buf_str(&ws->in.msg));
+        break;
+    case WS_EV_PING:
+        if (++ws->pongs > WS_MAX_PONGS)
+            peer_failed(ws, 1008);
+        else if (!ws->close_queued)
+            put_frame(ws, WS_OP_PONG, ws->in.control, ws->in.control_n);
+        break;
+    case WS_EV_CLOSE:
+        ws->in_ended = true;
+        if (!ws->close_queued)
+            put_close(ws, ws->in.code, NULL, 0);
+        ws->code = ws->code ? ws->code : ws->in.code;
+        break;
+    case WS_EV_ERROR:
+        peer_failed(ws, ws->in.code);
+        break;
+    case WS_EV_MORE:
+    case WS_EV_FRAME:
+    case WS_EV_PONG:
+        break;
     }
 }
 
-/* ---- in: the pump ---- */
-
+/* A bounded number of frames per turn: a flood of tiny ones must not hold the loop */
 static void pump(struct ws *ws) {
     if (ws->sock == NULL)
         return;
-    ws->frames = 0;
-    if (!ws->paused && wslay_event_want_read(ws->wslay) && wslay_event_recv(ws->wslay) != 0) {
-        finish(ws, 1006);
-        return;
+    for (unsigned frames = 0; !ws->paused && !ws->in_ended && ws->sock->input->size > 0; frames++) {
+        if (frames == WS_FRAMES_PER_TICK) {
+            loop_defer(&ws->pump, on_pump, ws);
+            return;
+        }
+        size_t used;
+        enum ws_event ev = ws_parse(&ws->in, (const uint8_t *)ws->sock->input->bytes, ws->sock->input->size, &used);
+        h2o_buffer_consume(&ws->sock->input, used);
+        on_event(ws, ev);
     }
-    if (ws->policy_code != 0 && !ws->close_queued) {
-        (void)wslay_event_queue_close(ws->wslay, (uint16_t)ws->policy_code, (const uint8_t *)"limit exceeded", 14);
-        wslay_event_shutdown_read(ws->wslay);
-        ws->code = ws->policy_code;
-    }
-    flush_wslay(ws);
-    if (!wslay_event_get_read_enabled(ws->wslay)) /* protocol error, limit, or the peer's close: nothing more is wanted */
+    if (ws->in_ended)
         h2o_buffer_consume(&ws->sock->input, ws->sock->input->size);
-    if (ws->code == 0 && ws->close_queued)
-        ws->code = wslay_event_get_status_code_sent(ws->wslay);
     if (closing_done(ws))
         finish(ws, 1006);
-    else if (ws->frames >= WS_FRAMES_PER_TICK && ws->sock->input->size > 0)
-        loop_defer(&ws->pump, on_pump, ws); /* others get their turn first */
 }
 
 static void on_pump(void *arg) { pump(MAGIC_CAST(arg, struct ws, WS_MAGIC)); }
@@ -283,10 +245,6 @@ void ws_resume(struct ws *ws) {
 err_t ws_accept(struct request *r, struct reply *out, const struct ws_callbacks *cb, void *ctx, struct ws **ret) {
     struct xchg *x = XCHG_OF_REPLY(out);
     CHECK(fiber_on_fiber() && x->upgrade_ws && out->ws == NULL);
-    static const struct wslay_event_callbacks CALLBACKS = {.recv_callback = on_want_bytes,
-                                                           .send_callback = on_have_bytes,
-                                                           .on_frame_recv_start_callback = on_frame_start,
-                                                           .on_msg_recv_callback = on_message};
     if (x->req == NULL)
         return err_new(ERR_CANCELLED, "the client has left");
     if (all_ws.next == NULL)
@@ -302,9 +260,8 @@ err_t ws_accept(struct request *r, struct reply *out, const struct ws_callbacks 
     const char *key = h->principal_key ? h->principal_key(r->who) : NULL;
     (void)snprintf(ws->key, sizeof(ws->key), "%s", key ? key : r->peer_ip);
     buf_init(&ws->out, 0, WS_MAX_QUEUED + MIB(1));
-    buf_init(&ws->flying, 0, 0);
-    CHECK(wslay_event_context_server_init(&ws->wslay, &CALLBACKS, ws) == 0);
-    wslay_event_config_set_max_recv_msg_length(ws->wslay, cb->max_message ? cb->max_message : WS_MAX_MESSAGE);
+    buf_init(&ws->flying, 0, WS_MAX_QUEUED + MIB(1));
+    ws_parser_init(&ws->in, cb->max_message ? cb->max_message : WS_MAX_MESSAGE);
     list_add_tail(&all_ws, &ws->all);
     nws++;
     out->ws = ws;
@@ -383,7 +340,7 @@ static void sweep_one(void *arg, struct ws *ws, void *ctx) {
     else if (!ws->close_queued && now - ws->pinged_at >= SRV.conf.ws_ping_ms) {
         ws->pinged_at = now;
         if (ws_queued(ws) < WS_HIGH_WATER)
-            put_frame(ws, WSLAY_PING, NULL, 0);
+            put_frame(ws, WS_OP_PING, NULL, 0);
     }
 }
 

@@ -1,4 +1,4 @@
-/* WebSocket (RFC 6455) over h2o_http1_upgrade with our own wslay pump. Origin, version and ticket were checked before the
+/* WebSocket (RFC 6455) over h2o_http1_upgrade with our own parser and pump. Origin, version and ticket were checked before the
  * handler runs. A session outlives the request: it owns its socket; `ctx` is the handler's, released by on_close, called once. */
 #pragma once
 #include "core/base/str.h"

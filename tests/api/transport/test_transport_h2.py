@@ -1,0 +1,351 @@
+"""HTTP/2 frame attacks: resets (HB2, HB3), floods (HB4, HB6), header bombs (HB5), windows (HB7), mismatches (HB8), caps (HB9)."""
+import struct
+import threading
+import time
+
+import hpack
+import pytest
+from hyperframe import frame as F
+
+PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+
+
+class H2:
+    """Just enough of a client to misbehave with."""
+
+    def __init__(self, server, source=None, rcvbuf=None, settings=None):
+        self.s = server.connect(source, timeout=15, rcvbuf=rcvbuf)
+        self.encoder, self.decoder = hpack.Encoder(), hpack.Decoder()
+        self.buffer = b""
+        self.next_id = 1
+        self.s.sendall(PREFACE + F.SettingsFrame(0, settings=settings or {}).serialize())
+
+    def close(self):
+        self.s.close()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+    def send(self, *frames):
+        self.s.sendall(b"".join(f if isinstance(f, bytes) else f.serialize() for f in frames))
+
+    def headers(self, path="/api/v1/echo", method="GET", extra=(), end=True, stream=None, authority="t"):
+        fields = [(":method", method), (":scheme", "http"), (":path", path)]
+        if authority is not None:
+            fields.append((":authority", authority))
+        stream = stream or self.next_id
+        self.next_id = stream + 2
+        f = F.HeadersFrame(stream, self.encoder.encode(fields + list(extra)))
+        f.flags.add("END_HEADERS")
+        if end:
+            f.flags.add("END_STREAM")
+        return f
+
+    def frame(self):
+        """The next frame, None at the end."""
+        while True:
+            if len(self.buffer) >= 9:
+                f, n = F.Frame.parse_frame_header(memoryview(self.buffer[:9]))
+                if len(self.buffer) >= 9 + n:
+                    body, self.buffer = self.buffer[9:9 + n], self.buffer[9 + n:]
+                    f.parse_body(memoryview(body))
+                    return f
+            try:
+                data = self.s.recv(65536)
+            except (ConnectionResetError, BrokenPipeError):
+                return None
+            if not data:
+                return None
+            self.buffer += data
+
+    def answer(self, stream):
+        """(status, headers, body) or ("reset", code) or ("goaway", code) or None."""
+        headers, body = None, b""
+        while (f := self.frame()) is not None:
+            if isinstance(f, F.GoAwayFrame) and f.error_code:
+                return "goaway", f.error_code
+            if f.stream_id != stream:
+                continue
+            if isinstance(f, F.RstStreamFrame):
+                return "reset", f.error_code
+            if isinstance(f, F.HeadersFrame):
+                headers = dict(self.decoder.decode(f.data))
+            if isinstance(f, F.DataFrame):
+                body += f.data
+                if f.flow_controlled_length:
+                    self.send(F.WindowUpdateFrame(0, window_increment=f.flow_controlled_length))
+            if "END_STREAM" in f.flags:
+                return int(headers[":status"]), headers, body
+        return None
+
+    def ask(self, *args, **kw):
+        f = self.headers(*args, **kw)
+        self.send(f)
+        return self.answer(f.stream_id)
+
+    def end(self):
+        """Read to the end; the last GOAWAY's code, None if the connection just closed."""
+        code = None
+        while (f := self.frame()) is not None:
+            if isinstance(f, F.GoAwayFrame):
+                code = f.error_code
+        return code
+
+
+def window(stream, n):
+    return struct.pack(">I", 4)[1:] + b"\x08\x00" + struct.pack(">II", stream, n)
+
+
+def flood(c, frames, batch=100):
+    try:
+        for i in range(0, len(frames), batch):
+            c.s.sendall(b"".join(frames[i:i + batch]))
+    except OSError:
+        pass
+
+
+def test_requests_work_and_streams_run_concurrently(server, source):
+    with H2(server, source) as c:
+        assert c.ask()[0] == 200
+        slow, quick = c.headers("/api/v1/slow?ms=500"), c.headers()
+        c.send(slow, quick)
+        assert c.answer(quick.stream_id)[0] == 200
+        assert c.answer(slow.stream_id)[0] == 200
+        post = c.headers("/api/v1/raw", "POST", [("content-length", "5")], end=False)
+        c.send(post, F.DataFrame(post.stream_id, b"he"), F.DataFrame(post.stream_id, b"llo", flags=["END_STREAM"]))
+        assert b'"n":5' in c.answer(post.stream_id)[2]
+
+
+def test_rapid_reset(server, source):
+    started = server.counters()["started"]
+    with H2(server, source) as c:
+        frames = []
+        for _ in range(20000):
+            h = c.headers("/api/v1/slow?ms=2000")
+            frames.append(h.serialize() + F.RstStreamFrame(h.stream_id, error_code=8).serialize())
+        begun = time.time()
+        flood(c, frames)
+        c.end()
+    assert time.time() - begun < 10
+    after = server.wait_for(lambda n: n["fibers"] == 0)
+    assert after["started"] - started < 500
+    # reconnecting is not free: the address is out of credit after a few rounds
+    for _ in range(6):
+        try:
+            with H2(server, source) as c:
+                flood(c, [c.headers("/api/v1/slow?ms=2000").serialize() + F.RstStreamFrame(c.next_id - 2, error_code=8).serialize()
+                          for _ in range(300)], batch=300)
+                c.end()
+        except OSError:
+            pass
+    with pytest.raises((AssertionError, OSError)):
+        assert H2(server, source).ask() is not None
+    assert server.get("/api/v1/echo", source="127.9.9.9").status == 200
+
+
+def test_slow_rapid_reset_in_later_packets(server, source):
+    """The fiber has started when the reset comes: still charged, and the fiber is cancelled."""
+    before = server.counters()
+    with H2(server, source) as c:
+        for i in range(400):
+            h = c.headers("/api/v1/slow?ms=5000")
+            try:
+                c.send(h)
+                time.sleep(0.002)
+                c.send(F.RstStreamFrame(h.stream_id, error_code=8))
+            except OSError:
+                break
+        assert i < 200
+    after = server.wait_for(lambda n: n["fibers"] == 0)
+    assert after["cancelled"] - before["cancelled"] >= 50
+
+
+def test_made_you_reset(server, source):
+    """The peer makes us reset: zero window updates, overflow, data on a closed half."""
+    started = server.counters()["started"]
+    with H2(server, source) as c:
+        frames = []
+        for i in range(3000):
+            h = c.headers("/api/v1/slow?ms=3000")
+            bad = (window(h.stream_id, 0), window(h.stream_id, 0x7fffffff), F.DataFrame(h.stream_id, b"x").serialize())[i % 3]
+            frames.append(h.serialize() + bad)
+        flood(c, frames)
+        c.end()
+    assert server.wait_for(lambda n: n["fibers"] == 0)["started"] - started < 500
+
+
+@pytest.mark.parametrize("name", ["continuation", "empty continuation", "ping", "settings", "priority", "empty data", "unknown", "window", "rst"])
+def test_floods_end_the_connection(server, source, name):
+    with H2(server, source) as c:
+        if "continuation" in name:
+            h = F.HeadersFrame(1, c.encoder.encode([(":method", "GET"), (":scheme", "http"), (":path", "/api/v1/echo")]))
+            c.send(h)
+            block = b"" if name.startswith("empty") else b"\x00\x03x-a\x7f\x81\x07" + b"b" * 1000 + b"\x00" * 0
+            frames = [F.ContinuationFrame(1, block).serialize()] * 20000
+        else:
+            c.send(c.headers("/api/v1/raw", "POST", end=False))
+            frames = {
+                "ping": [F.PingFrame(0, b"12345678").serialize()],
+                "settings": [F.SettingsFrame(0).serialize()],
+                "priority": [F.PriorityFrame(1, depends_on=0, stream_weight=3).serialize()],
+                "empty data": [F.DataFrame(1, b"").serialize()],
+                "unknown": [b"\0\0\4\x77\0\0\0\0\1abcd"],
+                "window": [window(0, 1)],
+                "rst": [F.RstStreamFrame(1, error_code=8).serialize()],
+            }[name] * 20000
+        reader = []
+        t = threading.Thread(target=lambda: reader.append(c.end()))
+        t.start()
+        flood(c, frames)
+        t.join(15)
+        assert not t.is_alive(), "the connection is still open"
+        assert reader[0] in (None, 0xb, 0x1, 0x9)
+    assert server.alive()
+
+
+def test_unread_pings_do_not_grow_memory(server, source):
+    rss = server.rss_kib()
+    with H2(server, source, rcvbuf=4096) as c:
+        flood(c, [F.PingFrame(0, b"12345678").serialize()] * 900, batch=900)
+        time.sleep(0.5)
+        assert server.rss_kib() - rss < 4096
+
+
+def block_of(c, n):
+    """n copies of one indexed field after it was put into the dynamic table."""
+    first = c.encoder.encode([(":method", "GET"), (":scheme", "http"), (":path", "/api/v1/echo"), (":authority", "t"), ("x-long", "v" * 3000)])
+    return first + b"\xbe" * n
+
+
+def test_header_bombs(server, source):
+    rss = server.rss_kib()
+    with H2(server, source) as c:
+        f = F.HeadersFrame(1, block_of(c, 120))
+        f.flags |= {"END_HEADERS", "END_STREAM"}
+        c.send(f)
+        assert c.answer(1)[0] == 431
+        c.next_id = 3
+        assert c.ask()[0] == 200  # HPACK state is intact
+    with H2(server, source) as c:
+        f = F.HeadersFrame(1, block_of(c, 3000))
+        f.flags |= {"END_HEADERS", "END_STREAM"}
+        c.send(f)
+        assert c.answer(1) in (("goaway", 0xb), None)
+    with H2(server, source) as c:
+        crumbs = [("cookie", f"a{i}=b") for i in range(101)]
+        assert c.ask(extra=crumbs)[0] == 431
+        assert c.ask(extra=crumbs[:90])[0] == 200
+        assert c.ask(extra=[("x", "y" * 3500)] * 20)[0] == 431
+    assert server.rss_kib() - rss < 8192
+
+
+@pytest.mark.parametrize("kw", [
+    dict(extra=[("connection", "close")]), dict(extra=[("te", "gzip")]), dict(extra=[("transfer-encoding", "chunked")]),
+    dict(extra=[("upgrade", "h2c")]), dict(extra=[("x-a", "b\r\nc")]), dict(extra=[("x-a", "b\0c")]), dict(extra=[("x\na", "b")]),
+    dict(extra=[("X-Upper", "b")]), dict(extra=[("host", "other")]), dict(extra=[("host", "t"), ("host", "t")]), dict(authority="a b"),
+    dict(authority="t/x"), dict(authority=""), dict(path="relative"), dict(path="/a b"), dict(path="/api/v1/../x"), dict(path=""),
+    dict(extra=[("content-length", "5")]), dict(extra=[("content-length", "x")]), dict(extra=[(":path", "/twice")]), dict(authority=None)],
+    ids=str)
+def test_malformed_requests(server, source, kw):
+    with H2(server, source) as c:
+        got = c.ask(**kw)
+        assert got is None or got[0] in ("reset", "goaway") or 400 <= got[0] < 500, got
+
+
+def test_length_mismatch(server, source):
+    with H2(server, source) as c:
+        for promised, sent in ((5, b"hell"), (5, b"hello!")):
+            h = c.headers("/api/v1/raw", "POST", [("content-length", str(promised))], end=False)
+            c.send(h, F.DataFrame(h.stream_id, sent, flags=["END_STREAM"]))
+            assert c.answer(h.stream_id)[0] == "reset"
+
+
+def test_host_without_authority_counts(server, source):
+    with H2(server, source) as c:
+        status, _, body = c.ask(authority=None, extra=[("host", "t")])
+        assert status == 200 and b'"authority":"t"' in body
+
+
+def test_trailers_do_not_become_headers(server, source):
+    with H2(server, source) as c:
+        h = c.headers("/api/v1/me", "POST", [], end=False)
+        t = F.HeadersFrame(h.stream_id, c.encoder.encode([("authorization", "Bearer alice")]))
+        t.flags |= {"END_HEADERS", "END_STREAM"}
+        c.send(h, t)
+        assert c.answer(h.stream_id)[0] == 405
+        h = c.headers("/api/v1/things", "POST", [("content-type", "application/json")], end=False)
+        t.stream_id = h.stream_id
+        c.send(h, F.DataFrame(h.stream_id, b'{"name":"a"}'), t)
+        assert c.answer(h.stream_id)[0] == 401
+
+
+def test_running_requests_per_connection_are_capped(server, source):
+    started = server.counters()["started"]
+    with H2(server, source) as c:
+        c.send(*[c.headers("/api/v1/slow?ms=1500") for _ in range(90)])
+        time.sleep(0.5)
+        assert server.counters()["started"] - started == 32
+    server.wait_for(lambda n: n["fibers"] == 0)
+
+
+def test_zero_window_stream_dies_despite_drip(start):
+    server = start({"DF_TEST_STALL_MS": "2000"})
+    with H2(server, "127.0.0.1", settings={F.SettingsFrame.INITIAL_WINDOW_SIZE: 0}) as c:
+        c.send(*[c.headers("/api/v1/big?n=1000000") for _ in range(20)])
+        begun = time.time()
+        try:
+            while time.time() - begun < 8:
+                c.send(*[window(i * 2 + 1, 1) for i in range(20)])
+                time.sleep(0.3)
+        except OSError:
+            pass
+        assert time.time() - begun < 7
+    server.wait_for(lambda n: n["conns"] == 1)
+
+
+def test_slow_upload_is_cut(server, source):
+    with H2(server, source) as c:
+        h = c.headers("/api/v1/raw", "POST", end=False)
+        c.send(h)
+        begun = time.time()
+        try:
+            while time.time() - begun < 16:
+                c.send(F.DataFrame(h.stream_id, b"x" * 10))
+                time.sleep(0.3)
+        except OSError:
+            pass
+        assert 9 < time.time() - begun < 15
+
+
+def test_idle_connection_gets_goaway(start):
+    server = start({"DF_TEST_KEEPALIVE_MS": "1000"})
+    with H2(server) as c:
+        assert c.ask()[0] == 200
+        begun = time.time()
+        assert c.end() == 0 and time.time() - begun < 4
+
+
+def test_client_leaving_cancels_the_handler(server, source):
+    before = server.counters()["cancelled"]
+    c = H2(server, source)
+    c.send(c.headers("/api/v1/slow?ms=60000"))
+    time.sleep(0.3)
+    c.close()
+    server.wait_for(lambda n: n["cancelled"] == before + 1 and n["fibers"] == 0)
+
+
+def test_websocket_over_h2_is_501(server, source):
+    with H2(server, source) as c:
+        assert c.ask("/ws/v1/echo")[0] == 501
+        got = c.ask("/ws/v1/echo", "CONNECT", [(":protocol", "websocket")])
+        assert got is None or got[0] in ("goaway", "reset", 501, 400)
+    assert server.alive()
+
+
+def test_bad_preface_closes(server, source):
+    with server.connect(source) as s:
+        s.sendall(b"PRI * HTTP/2.0\r\n\r\nXX\r\n\r\n" + b"\0" * 100)
+        assert b"HTTP/1.1 200" not in s.recv(1000)

@@ -111,8 +111,8 @@ err_t dns_resolve(const char *host, int port, uint64_t deadline, struct dns_addr
     CHECK(l != NULL);
     (void)snprintf(l->host, sizeof(l->host), "%s", host);
     (void)snprintf(l->port, sizeof(l->port), "%d", port);
-    err_t e = pool_run(&pool, "name resolution", lookup_run, l, free, NULL,
-                       deadline_min(deadline, loop_now() + DEFAULT_MS));
+    err_t e =
+        pool_run(&pool, "name resolution", lookup_run, l, free, NULL, deadline_min(deadline, loop_now() + DEFAULT_MS));
     if (err_is(e, ERR_TIMEOUT))
         return err_wrap_as(ERR_UNAVAILABLE, e, "cannot resolve %s: the resolver did not answer in time", host);
     if (e != NULL && !err_is(e, ERR_BUSY))

@@ -26,8 +26,12 @@ static struct {
     void (*slow_hook)(const char *name, const char *label, uint64_t ran_us);
 } F;
 
-struct list *fiber_all(void) { return &F.all; }
-struct fiber *fiber_self(void) { return F.running; }
+struct list *fiber_all(void) {
+    return &F.all;
+}
+struct fiber *fiber_self(void) {
+    return F.running;
+}
 bool fiber_on_fiber(void) { return F.running != NULL; }
 uint64_t fiber_id(void) { return F.running != NULL ? F.running->id : 0; }
 const char *fiber_label(void) { return F.running != NULL ? F.running->label : ""; }
@@ -143,10 +147,12 @@ static void run_one(struct fiber *f) {
     F.running = NULL;
 }
 
-bool fiber_run_ready(void) {
+bool fiber_any_ready(void) { return F.nready > 0; }
+
+void fiber_run_ready(void) {
     size_t budget = F.nready < RUN_MAX_PER_TURN ? F.nready : RUN_MAX_PER_TURN;
     if (budget == 0)
-        return false;
+        return;
     uint64_t start = clock_mono_us(), last = start;
     while (budget-- > 0 && F.nready > 0) {
         struct fiber *f = list_entry(list_pop(&F.ready), struct fiber, ready);
@@ -161,7 +167,6 @@ bool fiber_run_ready(void) {
         if (now - start > RUN_MAX_US_PER_TURN)
             break;
     }
-    return F.nready > 0;
 }
 
 void fiber_wake(struct fiber *f) {
@@ -206,8 +211,8 @@ static err_t timeout_error(const char *why) {
         if (timeouts[at].why == NULL) {
             timeouts[at].why = why;
             (void)snprintf(timeouts[at].text, WHY_TEXT, "timed out while waiting: %s", why);
-            timeouts[at].err = (struct err){
-                .code = ERR_TIMEOUT, .message = timeouts[at].text, .file = __FILE__, .line = __LINE__};
+            timeouts[at].err =
+                (struct err){.code = ERR_TIMEOUT, .message = timeouts[at].text, .file = __FILE__, .line = __LINE__};
         }
         if (timeouts[at].why == why)
             return &timeouts[at].err;
@@ -316,11 +321,12 @@ err_t fiber_join(struct fiber *f) {
 }
 
 static void cancel_others(const struct fiber *but) {
-    for list_each_safe(it, tmp, &F.all) {
-        struct fiber *f = list_entry(it, struct fiber, all);
-        if (f != but)
-            fiber_cancel(f);
-    }
+    for
+        list_each_safe(it, tmp, &F.all) {
+            struct fiber *f = list_entry(it, struct fiber, all);
+            if (f != but)
+                fiber_cancel(f);
+        }
 }
 
 size_t fiber_cancel_all(uint64_t deadline) {
@@ -388,10 +394,11 @@ void fiber_drain(void) {
 }
 
 void fiber_fini(void) {
-    for list_each_safe(it, tmp, &F.all) {
-        struct fiber *f = list_entry(it, struct fiber, all);
-        (void)fprintf(stderr, "loop_fini: fiber \"%s\" never ended (%s)\n", f->name, f->why ? f->why : "running");
-    }
+    for
+        list_each_safe(it, tmp, &F.all) {
+            struct fiber *f = list_entry(it, struct fiber, all);
+            (void)fprintf(stderr, "loop_fini: fiber \"%s\" never ended (%s)\n", f->name, f->why ? f->why : "running");
+        }
     CHECK(F.stats.live == 0);
     fiber_timer_fini();
     fiber_stack_free_cache();

@@ -41,7 +41,8 @@ void fiber_dump_json(struct buf *out) {
     jw_init(&w, out);
     uint64_t now = loop_now();
     jw_arr(&w);
-    for list_each_safe(it, tmp, fiber_all())
-        dump_one(&w, list_entry(it, struct fiber, all), now);
+    for
+        list_each_safe(it, tmp, fiber_all())
+            dump_one(&w, list_entry(it, struct fiber, all), now);
     jw_arr_end(&w);
 }

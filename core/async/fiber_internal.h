@@ -30,9 +30,9 @@ struct fiber {
     fcontext_t fctx;
     void *asan_fake_stack;
     const char *why;
-    uint64_t deadline;         /* fiber_set_deadline */
-    uint64_t park_deadline;    /* of the park in progress */
-    size_t heap_at;            /* 1-based place in the deadline heap, 0 = not in it */
+    uint64_t deadline;      /* fiber_set_deadline */
+    uint64_t park_deadline; /* of the park in progress */
+    size_t heap_at;         /* 1-based place in the deadline heap, 0 = not in it */
     uint64_t born_ms, parked_ms;
     unsigned masked;
     bool cancelled, detached, timed_out, wake_pending;

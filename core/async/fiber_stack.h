@@ -16,7 +16,7 @@
 #endif
 
 struct fiber_stack {
-    char *base;  /* lowest usable address; the guard lies below it */
+    char *base; /* lowest usable address; the guard lies below it */
     size_t size;
     struct fiber_stack *next;
     unsigned valgrind_id;

@@ -117,9 +117,7 @@ static void on_async(uv_async_t *h) {
 
 /* ---- one turn ---- */
 
-static void on_idle(uv_idle_t *h) {
-    (void)h; /* its being active keeps the poll from sleeping */
-}
+static void on_idle(uv_idle_t *h) { (void)h; /* its being active keeps the poll from sleeping */ }
 
 void loop_kick(void) {
     if (!uv_is_active((uv_handle_t *)&L.idle))
@@ -156,9 +154,9 @@ static void on_check(uv_check_t *h) {
     uint64_t woke_ns = (uv_now(&L.uv) + 1) * 1000000;
     L.poll_ns = L.check_ns > woke_ns ? L.check_ns - woke_ns : 0;
     run_deferred();
-    bool more = fiber_run_ready();
-    run_deferred(); /* what this batch of fibers deferred goes out in the same turn */
-    if (!more && L.deferred_head == NULL)
+    fiber_run_ready();
+    run_deferred(); /* what this batch of fibers deferred goes out in the same turn, and may wake others */
+    if (!fiber_any_ready() && L.deferred_head == NULL)
         uv_idle_stop(&L.idle);
     else
         loop_kick();
@@ -291,10 +289,14 @@ void loop_fini(void) {
     L.alive = false;
 }
 
-struct uv_loop_s *loop_uv(void) { return &L.uv; }
+struct uv_loop_s *loop_uv(void) {
+    return &L.uv;
+}
 uint64_t loop_now(void) { return uv_now(&L.uv); }
 bool loop_on_thread(void) { return L.alive && pthread_equal(pthread_self(), L.thread); }
-struct loop_stats loop_stats_get(void) { return L.stats; }
+struct loop_stats loop_stats_get(void) {
+    return L.stats;
+}
 
 /* ---- timers ---- */
 

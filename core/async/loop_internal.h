@@ -5,8 +5,9 @@
 
 /** Make the next turn run without sleeping: something is ready that no file descriptor announces. */
 void loop_kick(void);
-/** Run ready fibers, a bounded number; true when some are left. */
-bool fiber_run_ready(void);
+/** Run ready fibers, a bounded number. */
+void fiber_run_ready(void);
+bool fiber_any_ready(void);
 void fiber_init(void);
 /** Cancel what still lives and let it unwind, a bounded time. Loop stack. */
 void fiber_drain(void);

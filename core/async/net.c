@@ -54,9 +54,8 @@ static err_t connect_one(const char *host, int port, const struct dns_addr *addr
     int rc = 0;
     TRY(stream_uv_connect_tcp_(s, (const struct sockaddr *)&addr->sa, deadline, &rc));
     if (rc != 0)
-        return connect_error(arena_printf(arena_current(), "%s port %d (%s)", host, port,
-                                          dns_addr_text(arena_current(), addr)),
-                             rc);
+        return connect_error(
+            arena_printf(arena_current(), "%s port %d (%s)", host, port, dns_addr_text(arena_current(), addr)), rc);
     *ret = TAKE(s);
     return NULL;
 }

@@ -17,7 +17,8 @@ MUST_CHECK err_t net_connect_unix(const char *path, uint64_t deadline, struct st
 /** Resolves off the loop (core/async/dns.h), tries each address in turn; TCP_NODELAY, keepalive 30 s. */
 MUST_CHECK err_t net_connect_tcp(const char *host, int port, uint64_t deadline, struct stream **ret);
 /** Wrap a connected stream; takes ownership of `inner` in any case. */
-MUST_CHECK err_t net_tls_client(struct stream *inner, const struct tls_client_conf *conf, uint64_t deadline, struct stream **ret);
+MUST_CHECK err_t net_tls_client(struct stream *inner, const struct tls_client_conf *conf, uint64_t deadline,
+                                struct stream **ret);
 
 /** YIELDS until bytes are there. *ret.n == 0 means EOF. The range is valid until the next call on this stream. */
 MUST_CHECK err_t stream_read(struct stream *s, uint64_t deadline, struct str *ret);

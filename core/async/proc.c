@@ -121,9 +121,15 @@ err_t proc_spawn(const struct proc_conf *conf, struct proc **ret) {
     return NULL;
 }
 
-struct stream *proc_stdin(struct proc *p) { return p->io[0]; }
-struct stream *proc_stdout(struct proc *p) { return p->io[1]; }
-struct stream *proc_stderr(struct proc *p) { return p->io[2]; }
+struct stream *proc_stdin(struct proc *p) {
+    return p->io[0];
+}
+struct stream *proc_stdout(struct proc *p) {
+    return p->io[1];
+}
+struct stream *proc_stderr(struct proc *p) {
+    return p->io[2];
+}
 int proc_pid(const struct proc *p) { return p->h.pid; }
 
 void proc_close_stdin(struct proc *p) { stream_close(TAKE(p->io[0])); }

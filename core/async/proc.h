@@ -5,13 +5,13 @@
 
 struct proc;
 struct proc_conf {
-    const char *const *argv;  /* argv[0] is an absolute path or found in PATH */
-    const char *const *env;   /* complete environment; NULL = inherit */
+    const char *const *argv; /* argv[0] is an absolute path or found in PATH */
+    const char *const *env;  /* complete environment; NULL = inherit */
     const char *cwd;
     bool pipe_stdin, pipe_stdout, pipe_stderr; /* else /dev/null (stdin), inherited (out, err) */
-    uint32_t uid, gid;        /* used when set_ids */
+    uint32_t uid, gid;                         /* used when set_ids */
     bool set_ids;
-    bool detach_from_group;   /* survives proc_close and our death (embedded PostgreSQL postmaster): kill it yourself */
+    bool detach_from_group; /* survives proc_close and our death (embedded PostgreSQL postmaster): kill it yourself */
 };
 MUST_CHECK err_t proc_spawn(const struct proc_conf *conf, struct proc **ret);
 struct stream *proc_stdin(struct proc *p); /* borrowed; NULL if not piped */

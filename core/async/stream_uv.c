@@ -163,7 +163,9 @@ struct stream *stream_uv_tcp_(void) {
     return &t->s;
 }
 
-struct uv_stream_s *stream_uv_handle_(struct stream *s) { return &of(s)->h.stream; }
+struct uv_stream_s *stream_uv_handle_(struct stream *s) {
+    return &of(s)->h.stream;
+}
 
 /* ---- connecting ---- */
 

@@ -145,8 +145,9 @@ err_t tls_client_new(const struct tls_client_conf *conf, SSL **ret) {
     CHECK(ssl != NULL);
     X509_VERIFY_PARAM *param = SSL_get0_param(ssl);
     X509_VERIFY_PARAM_set_hostflags(param, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS | X509_CHECK_FLAG_NEVER_CHECK_SUBJECT);
-    bool ok = is_ip(name) ? X509_VERIFY_PARAM_set1_ip_asc(param, name)
-                          : X509_VERIFY_PARAM_set1_host(param, name, strlen(name)) && SSL_set_tlsext_host_name(ssl, name);
+    bool ok = is_ip(name)
+                  ? X509_VERIFY_PARAM_set1_ip_asc(param, name)
+                  : X509_VERIFY_PARAM_set1_host(param, name, strlen(name)) && SSL_set_tlsext_host_name(ssl, name);
     if (!ok)
         return err_new(ERR_INVALID, "TLS server name \"%s\" is not usable: %s", name, tls_reason());
     BIO *in = BIO_new(BIO_s_mem()), *out = BIO_new(BIO_s_mem());

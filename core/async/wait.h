@@ -50,6 +50,6 @@ struct chan { /* bounded queue of pointers */
 void chan_init(struct chan *c, size_t cap);
 void chan_done(struct chan *c); /* items left are the owner's business: drain first */
 MUST_CHECK err_t chan_send(struct chan *c, void *item, uint64_t deadline); /* ERR_GONE when closed */
-bool chan_try_send(struct chan *c, void *item);                          /* false when full or closed; loop stack ok */
+bool chan_try_send(struct chan *c, void *item); /* false when full or closed; loop stack ok */
 MUST_CHECK err_t chan_recv(struct chan *c, void **ret, uint64_t deadline); /* ERR_GONE when closed and empty */
 void chan_close(struct chan *c);

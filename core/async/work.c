@@ -62,8 +62,8 @@ err_t pool_run(struct work_pool *p, const char *why, void (*run)(void *box), voi
     return NULL;
 }
 
-err_t work_run(enum work_lane lane, void (*run)(void *box), void *box, void (*drop)(void *box),
-               atomic_bool *abort_flag, uint64_t deadline) {
+err_t work_run(enum work_lane lane, void (*run)(void *box), void *box, void (*drop)(void *box), atomic_bool *abort_flag,
+               uint64_t deadline) {
     static const char *const WHY[WORK_LANES] = {"git work", "hash work", "file work", "general work"};
     CHECK(lane < WORK_LANES);
     return pool_run(&pools[lane], WHY[lane], run, box, drop, abort_flag, deadline);

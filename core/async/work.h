@@ -17,5 +17,5 @@ struct work_stats {
     uint64_t done, abandoned, refused;
 };
 struct work_stats work_stats_get(enum work_lane lane);
-void work_init(void);  /* called by loop_init; threads start lazily */
-void work_fini(void);  /* waits for running boxes */
+void work_init(void); /* called by loop_init; threads start lazily */
+void work_fini(void); /* waits for running boxes */

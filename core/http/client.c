@@ -22,10 +22,10 @@ struct http_response {
     unsigned refs; /* owner, pump callback in progress */
     struct http_pool *pool;
     struct stream *s;
-    bool slot;                /* holds one of the pool's */
-    bool reused, got_bytes;   /* for the retry decision */
+    bool slot;              /* holds one of the pool's */
+    bool reused, got_bytes; /* for the retry decision */
     bool uploading, broken, closed;
-    struct str input;         /* read from the stream, not yet parsed: valid until the next stream_read */
+    struct str input; /* read from the stream, not yet parsed: valid until the next stream_read */
     struct http_parser parser;
     /* pump mode */
     bool pumping, paused, pump_ended;

@@ -12,7 +12,8 @@ struct http_wire {
 };
 struct http_pool;
 /** `host` is sent as Host:. max_conns bounds open connections (idle ones die after 60 s). Caller frees. */
-struct http_pool *http_pool_new(const char *name, const char *host, struct http_wire wire, size_t max_idle, size_t max_conns);
+struct http_pool *http_pool_new(const char *name, const char *host, struct http_wire wire, size_t max_idle,
+                                size_t max_conns);
 void http_pool_free(struct http_pool *p); /* closes idle connections; open responses stay valid until closed */
 void http_pool_drop_idle(struct http_pool *p);
 
@@ -24,16 +25,18 @@ struct http_request {
     const char *target; /* path?query as sent; must not contain space or control bytes (checked) */
     const struct http_header *headers;
     size_t nheaders;
-    struct str body;    /* sent with Content-Length when content_type or body.n */
+    struct str body; /* sent with Content-Length when content_type or body.n */
     const char *content_type;
     bool chunked_upload; /* body follows through http_send_chunk / http_send_end */
     bool upgrade_tcp;    /* Connection: Upgrade, Upgrade: tcp */
-    bool no_retry;       /* default: a request on a reused connection that dies before any byte is retried once if idempotent */
+    bool
+        no_retry; /* default: a request on a reused connection that dies before any byte is retried once if idempotent */
 };
 struct http_response;
 /** YIELDS until the response head is there (or until the request head was sent for chunked_upload: then send, then
  * http_response_head). The response owns its connection until closed. */
-MUST_CHECK err_t http_do(struct http_pool *p, const struct http_request *req, uint64_t deadline, struct http_response **ret);
+MUST_CHECK err_t http_do(struct http_pool *p, const struct http_request *req, uint64_t deadline,
+                         struct http_response **ret);
 MUST_CHECK err_t http_send_chunk(struct http_response *r, const void *p, size_t n, uint64_t deadline);
 MUST_CHECK err_t http_send_end(struct http_response *r, uint64_t deadline); /* YIELDS until the response head */
 int http_status(const struct http_response *r);
@@ -41,7 +44,8 @@ const char *http_header_get(const struct http_response *r, const char *name); /*
 /** YIELDS. *ret.n == 0: end of body. Valid until the next call. */
 MUST_CHECK err_t http_read(struct http_response *r, uint64_t deadline, struct str *ret);
 /** YIELDS. Whole body, at most max bytes (ERR_TOO_LARGE), in `a`, NUL-terminated. */
-MUST_CHECK err_t http_read_all(struct http_response *r, struct arena *a, size_t max, uint64_t deadline, struct str *ret);
+MUST_CHECK err_t http_read_all(struct http_response *r, struct arena *a, size_t max, uint64_t deadline,
+                               struct str *ret);
 /** Callback mode for stream pumps (loop stack): decoded body bytes; n==0 && !e = end. */
 typedef void http_body_cb(void *arg, struct str bytes, err_t e);
 void http_pump(struct http_response *r, http_body_cb *cb, void *arg);

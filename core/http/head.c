@@ -8,8 +8,8 @@
 enum { TARGET_MAX = 32 * 1024, METHOD_MAX = 16, HEADERS_MAX = 64 };
 
 /* Framing and routing are ours: a caller's copy of these would be a second opinion. */
-static const char *const OURS[] = {"Host",    "Content-Length", "Transfer-Encoding", "Connection",
-                                   "Upgrade", "Expect",         "TE",                "Trailer"};
+static const char *const OURS[] = {"Host", "Content-Length", "Transfer-Encoding", "Connection", "Upgrade", "Expect",
+                                   "TE",   "Trailer"};
 
 static bool is_token(const char *s, size_t max) {
     size_t n = s != NULL ? strlen(s) : 0;

@@ -208,7 +208,8 @@ enum http_event http_parser_feed(struct http_parser *p, struct str *input, struc
         return fail(p, lines);
     p->overhead += used - (p->event == HTTP_EV_BODY ? p->body.n : 0);
     if (p->overhead > HTTP_HEAD_MAX)
-        return fail(p, p->head_done ? "more than 64 KiB of chunk framing or trailers" : "headers are larger than 64 KiB");
+        return fail(p,
+                    p->head_done ? "more than 64 KiB of chunk framing or trailers" : "headers are larger than 64 KiB");
     if (p->event == HTTP_EV_BODY) {
         p->overhead = 0;
         *ret_body = p->body;

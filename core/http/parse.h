@@ -27,7 +27,7 @@ struct http_parser {
     bool head_done, keep_alive, upgraded, ended;
     bool resumed; /* a pause ended: llhttp may have more to say without further input */
     int status, informational;
-    char line_prev; /* the byte before, while in the head */
+    char line_prev;  /* the byte before, while in the head */
     size_t overhead; /* bytes since the last body byte: bounds heads, chunk extensions and trailers alike */
     struct buf text; /* name NUL value NUL ... */
     size_t nheaders, ntrailers;

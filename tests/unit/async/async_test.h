@@ -17,7 +17,7 @@
     do {                                                                                                               \
         err_t ok_e_ = (expr);                                                                                          \
         if (ok_e_ != NULL) {                                                                                           \
-            (void)fprintf(stderr, "%s:%d: %s: %s: %s\n", __FILE__, __LINE__, #expr, err_code_symbol(ok_e_->code),     \
+            (void)fprintf(stderr, "%s:%d: %s: %s: %s\n", __FILE__, __LINE__, #expr, err_code_symbol(ok_e_->code),      \
                           ok_e_->message);                                                                             \
             abort();                                                                                                   \
         }                                                                                                              \
@@ -26,7 +26,7 @@
     do {                                                                                                               \
         err_t fails_e_ = (expr);                                                                                       \
         if (!err_is(fails_e_, (want))) {                                                                               \
-            (void)fprintf(stderr, "%s:%d: %s: wanted %s, got %s: %s\n", __FILE__, __LINE__, #expr, #want,             \
+            (void)fprintf(stderr, "%s:%d: %s: wanted %s, got %s: %s\n", __FILE__, __LINE__, #expr, #want,              \
                           fails_e_ ? err_code_symbol(fails_e_->code) : "success", fails_e_ ? fails_e_->message : "");  \
             abort();                                                                                                   \
         }                                                                                                              \

@@ -71,7 +71,8 @@ struct peer {
 
 static struct peer peer_start(const char *kind, const char *where) {
     struct peer r = {0};
-    OK(proc_spawn(&(struct proc_conf){.argv = ARGV("/usr/bin/python3", "-c", PEER, kind, where), .pipe_stdout = true}, &r.p));
+    OK(proc_spawn(&(struct proc_conf){.argv = ARGV("/usr/bin/python3", "-c", PEER, kind, where), .pipe_stdout = true},
+                  &r.p));
     struct str out;
     OK(stream_read(proc_stdout(r.p), loop_now() + 10000, &out));
     int64_t port = 0;
@@ -325,12 +326,16 @@ static const char *slurp(const char *name) {
 }
 
 static void make_certs(void) {
+    static bool made;
+    if (made)
+        return;
+    made = true;
     static const char script[] =
-        "cd $0 && openssl req -x509 -newkey rsa:2048 -nodes -keyout ca.key -out ca.pem -subj /CN=test-ca -days 30 &&"
-        "openssl req -newkey rsa:2048 -nodes -keyout srv.key -out srv.csr -subj /CN=ignored.example &&"
+        "cd $0 && openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -keyout ca.key -out ca.pem -subj /CN=test-ca -days 30 &&"
+        "openssl req -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -keyout srv.key -out srv.csr -subj /CN=ignored.example &&"
         "printf 'subjectAltName=DNS:good.example,DNS:*.wild.example,IP:127.0.0.1' > ext &&"
         "openssl x509 -req -in srv.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 30 -extfile ext -out srv.pem &&"
-        "openssl req -newkey rsa:2048 -nodes -keyout cli.key -out cli.csr -subj /CN=client &&"
+        "openssl req -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -keyout cli.key -out cli.csr -subj /CN=client &&"
         "openssl x509 -req -in cli.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 30 -out cli.pem";
     OK(proc_run(&(struct proc_conf){.argv = ARGV("sh", "-c", script, dir)}, loop_now() + 20000, KIB(16), NULL));
 }
@@ -397,14 +402,20 @@ TEST(tls_verifies) {
     }
     err_t e = tls_dial(p.port, (struct tls_client_conf){.server_name = "good.example"}, &s);
     FAILS(ERR_TLS_VERIFY, e); /* our test CA is not the system's */
-    FAILS(ERR_TLS_VERIFY, tls_dial(p.port, (struct tls_client_conf){.ca_pem = slurp("cli.pem"), .server_name = "good.example"}, &s));
-    OK(tls_dial(p.port, (struct tls_client_conf){.ca_pem = slurp("srv.pem"), .server_name = "good.example"}, &s)); /* pin */
+    FAILS(ERR_TLS_VERIFY,
+          tls_dial(p.port, (struct tls_client_conf){.ca_pem = slurp("cli.pem"), .server_name = "good.example"}, &s));
+    OK(tls_dial(p.port, (struct tls_client_conf){.ca_pem = slurp("srv.pem"), .server_name = "good.example"},
+                &s)); /* pin */
     stream_close(s);
     FAILS(ERR_INVALID, tls_dial(p.port, (struct tls_client_conf){.ca_pem = "nonsense", .server_name = "x"}, &s));
     FAILS(ERR_INVALID, tls_dial(p.port, (struct tls_client_conf){.ca_pem = ca}, &s));
-    FAILS(ERR_INVALID, tls_dial(p.port, (struct tls_client_conf){.ca_pem = ca, .server_name = "x", .cert_pem = ca}, &s));
-    FAILS(ERR_INVALID, tls_dial(p.port, (struct tls_client_conf){.ca_pem = ca, .server_name = "x",
-                                                                  .cert_pem = slurp("cli.pem"), .key_pem = slurp("srv.key")}, &s));
+    FAILS(ERR_INVALID,
+          tls_dial(p.port, (struct tls_client_conf){.ca_pem = ca, .server_name = "x", .cert_pem = ca}, &s));
+    FAILS(ERR_INVALID,
+          tls_dial(p.port,
+                   (struct tls_client_conf){
+                       .ca_pem = ca, .server_name = "x", .cert_pem = slurp("cli.pem"), .key_pem = slurp("srv.key")},
+                   &s));
     proc_close(p.p);
     return NULL;
 }
@@ -424,8 +435,11 @@ TEST(tls_peers_that_misbehave) {
     FAILS(ERR_UNAVAILABLE, net_tls_client(plain, &conf, loop_now() + 5000, &s));
     proc_close(p.p);
     p = peer_start("tlsauth", dir);
-    OK(tls_dial(p.port, (struct tls_client_conf){.ca_pem = ca, .server_name = "good.example", .cert_pem = slurp("cli.pem"),
-                                                 .key_pem = slurp("cli.key")}, &s));
+    OK(tls_dial(
+        p.port,
+        (struct tls_client_conf){
+            .ca_pem = ca, .server_name = "good.example", .cert_pem = slurp("cli.pem"), .key_pem = slurp("cli.key")},
+        &s));
     OK(stream_write(s, "echo\n", 5, DEADLINE_NONE));
     echo_roundtrip(s);
     stream_close(s);

@@ -9,7 +9,8 @@
 
 TEST(runs_and_collects) {
     struct str out;
-    OK(proc_run(&(struct proc_conf){.argv = ARGV("sh", "-c", "echo hello; echo world >&2")}, DEADLINE_NONE, KIB(4), &out));
+    OK(proc_run(&(struct proc_conf){.argv = ARGV("sh", "-c", "echo hello; echo world >&2")}, DEADLINE_NONE, KIB(4),
+                &out));
     CHECK(out.n == 12);
     OK(proc_run(&(struct proc_conf){.argv = ARGV("/bin/echo", "a b", "$HOME")}, DEADLINE_NONE, KIB(4), &out));
     CHECK(str_eqz(out, "a b $HOME\n"));
@@ -17,7 +18,8 @@ TEST(runs_and_collects) {
 }
 
 TEST(failure_names_status_and_tail) {
-    err_t e = proc_run(&(struct proc_conf){.argv = ARGV("sh", "-c", "echo broken pump >&2; exit 7")}, DEADLINE_NONE, 4096, NULL);
+    err_t e = proc_run(&(struct proc_conf){.argv = ARGV("sh", "-c", "echo broken pump >&2; exit 7")}, DEADLINE_NONE,
+                       4096, NULL);
     FAILS(ERR_INTERNAL, e);
     CHECK(strstr(e->message, "status 7: broken pump") != NULL);
     e = proc_run(&(struct proc_conf){.argv = ARGV("/nonexistent/program")}, DEADLINE_NONE, 4096, NULL);
@@ -84,7 +86,8 @@ TEST(signals_and_environment) {
     CHECK(status == 128 + SIGKILL);
     proc_close(p);
     struct str out;
-    OK(proc_run(&(struct proc_conf){.argv = ARGV("/usr/bin/env"), .env = ARGV("ONLY=this"), .cwd = "/"}, DEADLINE_NONE, 4096, &out));
+    OK(proc_run(&(struct proc_conf){.argv = ARGV("/usr/bin/env"), .env = ARGV("ONLY=this"), .cwd = "/"}, DEADLINE_NONE,
+                4096, &out));
     CHECK(str_eqz(out, "ONLY=this\n"));
     return NULL;
 }
@@ -93,7 +96,8 @@ TEST(drops_privileges) {
     if (getuid() != 0)
         return NULL;
     struct str out;
-    OK(proc_run(&(struct proc_conf){.argv = ARGV("id"), .set_ids = true, .uid = 65534, .gid = 65534}, DEADLINE_NONE, 4096, &out));
+    OK(proc_run(&(struct proc_conf){.argv = ARGV("id"), .set_ids = true, .uid = 65534, .gid = 65534}, DEADLINE_NONE,
+                4096, &out));
     CHECK(str_starts(out, STR("uid=65534")) && str_find(out, STR("(root)")) < 0);
     return NULL;
 }
@@ -115,10 +119,10 @@ TEST(close_while_somebody_waits) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        LOOP_TEST(runs_and_collects),        LOOP_TEST(failure_names_status_and_tail),
-        LOOP_TEST(output_is_bounded),        LOOP_TEST(deadline_kills_the_group),
-        LOOP_TEST(pipes_both_ways),          LOOP_TEST(signals_and_environment),
-        LOOP_TEST(drops_privileges),         LOOP_TEST(close_while_somebody_waits),
+        LOOP_TEST(runs_and_collects), LOOP_TEST(failure_names_status_and_tail),
+        LOOP_TEST(output_is_bounded), LOOP_TEST(deadline_kills_the_group),
+        LOOP_TEST(pipes_both_ways),   LOOP_TEST(signals_and_environment),
+        LOOP_TEST(drops_privileges),  LOOP_TEST(close_while_somebody_waits),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

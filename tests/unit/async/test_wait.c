@@ -92,7 +92,7 @@ TEST(semaphore_is_fair_and_bounded) {
     struct user u[4];
     struct fiber *f[4];
     for (size_t i = 0; i < 4; i++) {
-        u[i] = (struct user){&s, trace, (char)('a' + i), 3};
+        u[i] = (struct user){&s, trace, (char)('a' + i), 60};
         f[i] = fiber_spawn("user", NULL, use, &u[i]);
     }
     OK(fiber_sleep(1));

@@ -120,8 +120,10 @@ TEST(races_of_completion_and_timeout) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        LOOP_TEST(runs_off_the_loop),           LOOP_TEST(timeout_abandons_and_the_pool_drops),
-        LOOP_TEST(queue_is_bounded),            LOOP_TEST(cancelled_before_submitting),
+        LOOP_TEST(runs_off_the_loop),
+        LOOP_TEST(timeout_abandons_and_the_pool_drops),
+        LOOP_TEST(queue_is_bounded),
+        LOOP_TEST(cancelled_before_submitting),
         LOOP_TEST(races_of_completion_and_timeout),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

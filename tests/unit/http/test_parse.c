@@ -149,8 +149,8 @@ static void ordinary_responses(void **state) {
     good("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhelloEXTRA", 200, "hello", true, 5);
     good("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", 200, "", true, 0);
     good("HTTP/1.1 404 \r\nConnection: close\r\nContent-Length: 1\r\n\r\nx", 404, "x", false, 0);
-    good("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5;ext=1\r\nhello\r\n6\r\n world\r\n0\r\nT: x\r\n\r\n", 200,
-         "hello world", true, 0);
+    good("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5;ext=1\r\nhello\r\n6\r\n world\r\n0\r\nT: x\r\n\r\n",
+         200, "hello world", true, 0);
     good("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\nnext", 200, "", true, 4);
     good("HTTP/1.1 200 OK\r\n\r\nuntil the end", 200, "until the end", false, 0);
     good("HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\nok", 200, "ok", false, 0);
@@ -214,7 +214,9 @@ static void bad_heads(void **state) {
     refused("HTTP/1.1 20 OK\r\n\r\n", "");
     refused("HTTP/1.1 200 OK\r\nBad Name: x\r\n\r\n", "");
     refused("HTTP/1.1 200 OK\r\n: x\r\n\r\n", "");
-    refused("HTTP/1.1 200 OK\r\nX: a\x01" "b\r\n\r\n", "");
+    refused("HTTP/1.1 200 OK\r\nX: a\x01"
+            "b\r\n\r\n",
+            "");
     refused("HTTP/1.1 200 OK\r\nTransfer-Encoding : chunked\r\n\r\n0\r\n\r\n", "");
     refused("HTTP/1.1 200 OK\r\nX: a\r\n folded\r\nContent-Length: 0\r\n\r\n", "");
     refused("HTTP/1.1 200 OK\nContent-Length: 0\n\n", "");
@@ -309,9 +311,12 @@ static void random_bytes_never_crash(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(ordinary_responses), cmocka_unit_test(upgrades),
-        cmocka_unit_test(bad_framing),        cmocka_unit_test(bad_heads),
-        cmocka_unit_test(limits),             cmocka_unit_test(nul_in_header),
+        cmocka_unit_test(ordinary_responses),
+        cmocka_unit_test(upgrades),
+        cmocka_unit_test(bad_framing),
+        cmocka_unit_test(bad_heads),
+        cmocka_unit_test(limits),
+        cmocka_unit_test(nul_in_header),
         cmocka_unit_test(random_bytes_never_crash),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -23,7 +23,7 @@ const drain = () => problems.splice(0);
 
 const setTheme = (mode) => page.evaluate((m) => localStorage.setItem("mui-mode", m), mode);
 const settle = async () => {
-  await page.waitForLoadState("networkidle", { timeout: 4000 }).catch(() => {});
+  await page.waitForLoadState("networkidle", { timeout: 1200 }).catch(() => {});
   await page.waitForTimeout(350);
 };
 

@@ -45,15 +45,15 @@ export const theme = createTheme({
           padding: "4px 12px",
           minHeight: 32,
           whiteSpace: "nowrap",
-          "&.MuiButton-containedPrimary": {
+          "&.MuiButton-contained.MuiButton-colorPrimary": {
             backgroundColor: "var(--df-accent-solid)",
             color: "#fff",
             "&:hover": { backgroundColor: "color-mix(in srgb, var(--df-accent-solid) 88%, black)" },
             "&.Mui-disabled": { backgroundColor: "var(--df-sunken)", color: "var(--df-muted)" },
           },
-          "&.MuiButton-containedError": { backgroundColor: "#b3261e", color: "#fff", "&:hover": { backgroundColor: "#95190f" }, "&.Mui-disabled": { backgroundColor: "var(--df-sunken)", color: "var(--df-muted)" } },
+          "&.MuiButton-contained.MuiButton-colorError": { backgroundColor: "#b3261e", color: "#fff", "&:hover": { backgroundColor: "#95190f" }, "&.Mui-disabled": { backgroundColor: "var(--df-sunken)", color: "var(--df-muted)" } },
           "&.MuiButton-outlined": { borderColor: "var(--df-line-strong)", color: "var(--df-text)", "&:hover": { backgroundColor: "var(--df-hover)" }, "&.Mui-disabled": { color: "var(--df-muted)", opacity: 0.6 } },
-          "&.MuiButton-outlinedError": { color: "var(--df-bad)" },
+          "&.MuiButton-outlined.MuiButton-colorError": { color: "var(--df-bad)" },
         },
       },
     },
@@ -94,8 +94,37 @@ export const theme = createTheme({
         head: { height: 36, color: "var(--df-muted)", fontSize: 12, fontWeight: 550, backgroundColor: "var(--df-surface)" },
       },
     },
-    MuiAlert: { styleOverrides: { root: { borderRadius: 8, border: "1px solid", alignItems: "center" } } },
-    MuiSwitch: { defaultProps: { size: "small" } },
+    MuiAlert: {
+      styleOverrides: {
+        root: ({ ownerState }) => {
+          const tone = { error: "bad", warning: "warn", success: "ok", info: "busy" }[ownerState.severity ?? "info"];
+          return {
+            borderRadius: 8,
+            alignItems: "center",
+            border: `1px solid color-mix(in srgb, var(--df-${tone}) 38%, transparent)`,
+            backgroundColor: `var(--df-${tone}-soft)`,
+            color: "var(--df-text)",
+            padding: "4px 14px",
+            "& .MuiAlert-icon": { color: `var(--df-${tone})`, fontSize: 20 },
+          };
+        },
+      },
+    },
+    MuiSwitch: {
+      defaultProps: { size: "small" },
+      styleOverrides: {
+        root: { width: 34, height: 20, padding: 0, margin: "0 10px 0 2px", overflow: "visible" },
+        switchBase: {
+          padding: 3,
+          "&.Mui-checked": { transform: "translateX(14px)", color: "#fff" },
+          "&.Mui-checked + .MuiSwitch-track": { backgroundColor: "var(--df-accent-solid)", borderColor: "var(--df-accent-solid)", opacity: 1 },
+          "&.Mui-focusVisible + .MuiSwitch-track": { outline: "2px solid var(--df-accent)", outlineOffset: 2 },
+        },
+        thumb: { width: 14, height: 14, boxShadow: "none", backgroundColor: "currentcolor" },
+        track: { borderRadius: 10, opacity: 1, backgroundColor: "var(--df-line-strong)", border: "1px solid var(--df-line-strong)" },
+      },
+    },
+    MuiFormControlLabel: { styleOverrides: { root: { marginLeft: 0 } } },
     MuiCheckbox: { defaultProps: { size: "small" } },
     MuiSkeleton: { defaultProps: { animation: false, variant: "rounded" } },
     MuiToggleButton: {

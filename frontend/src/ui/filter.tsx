@@ -1,17 +1,33 @@
 import { Box, IconButton, InputAdornment, TextField } from "@mui/material";
 import { Search, X } from "lucide-react";
-import { useRef } from "react";
+import { useEffect, useRef, useState } from "react";
 import { Kbd } from "./atoms";
 import { useHotkeys } from "./hotkeys";
 
 /** The text filter of a list; `/` brings the keyboard here, Escape gives it back. */
 export function FilterField({ value, onChange, label }: { value: string; onChange: (value: string) => void; label: string }) {
   const input = useRef<HTMLInputElement>(null);
+  // The URL follows a moment later: a router update per key would lose letters of a fast typist.
+  const [text, setText] = useState(value);
+  const sent = useRef(value);
+  useEffect(() => {
+    if (value === sent.current) return;
+    sent.current = value;
+    setText(value);
+  }, [value]);
+  useEffect(() => {
+    if (text === sent.current) return;
+    const t = setTimeout(() => {
+      sent.current = text;
+      onChange(text);
+    }, 120);
+    return () => clearTimeout(t);
+  }, [text, onChange]);
   useHotkeys({ "/": () => input.current?.focus() });
   return (
     <TextField
-      value={value}
-      onChange={(e) => onChange(e.target.value)}
+      value={text}
+      onChange={(e) => setText(e.target.value)}
       placeholder={label}
       inputRef={input}
       sx={{ width: { xs: "100%", sm: 280 } }}
@@ -28,12 +44,14 @@ export function FilterField({ value, onChange, label }: { value: string; onChang
               <Search size={15} />
             </InputAdornment>
           ),
-          endAdornment: value ? (
-            <IconButton aria-label="Clear filter" onClick={() => onChange("")} sx={{ mr: -1 }}>
+          endAdornment: text ? (
+            <IconButton aria-label="Clear filter" onClick={() => setText("")} sx={{ mr: -1 }}>
               <X size={14} />
             </IconButton>
           ) : (
-            <Kbd>/</Kbd>
+            <Box component="span" sx={{ display: { xs: "none", sm: "flex" } }}>
+              <Kbd>/</Kbd>
+            </Box>
           ),
           sx: { height: 34 },
         },
@@ -55,7 +73,7 @@ export function FilterChips({ options, value, onChange, label }: { options: { va
             type="button"
             aria-pressed={on}
             onClick={() => onChange(on ? "" : o.value)}
-            sx={{ font: "inherit", fontSize: 12.5, color: on ? "var(--df-text)" : "var(--df-muted)", display: "inline-flex", alignItems: "center", gap: 0.75, height: 34, px: 1.25, borderRadius: "7px", border: "1px solid", borderColor: on ? "var(--df-accent)" : "var(--df-line)", backgroundColor: on ? "var(--df-selected)" : "var(--df-surface)", cursor: "pointer", "&:hover": { borderColor: "var(--df-line-strong)" } }}
+            sx={{ font: "inherit", fontSize: 12.5, color: on ? "var(--df-text)" : "var(--df-muted)", display: "inline-flex", alignItems: "center", gap: 0.75, height: 30, px: 1.125, borderRadius: "7px", border: "1px solid", borderColor: on ? "var(--df-accent)" : "var(--df-line)", backgroundColor: on ? "var(--df-selected)" : "var(--df-surface)", cursor: "pointer", "&:hover": { borderColor: "var(--df-line-strong)" } }}
           >
             {o.label}
             <span className="df-num">{o.count}</span>

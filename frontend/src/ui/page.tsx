@@ -67,7 +67,7 @@ export interface PageTab {
 
 export function PageTabs({ tabs, value, label }: { tabs: PageTab[]; value: string; label: string }) {
   return (
-    <Tabs value={value} variant="scrollable" scrollButtons="auto" allowScrollButtonsMobile aria-label={label}>
+    <Tabs value={value} variant="scrollable" scrollButtons={false} aria-label={label}>
       {tabs.map((t) => (
         <Tab key={t.value} value={t.value} label={t.label} component={Link} to={t.to} />
       ))}

@@ -97,6 +97,8 @@ export function StatusIcon({ status, live = false, size = 16 }: { status: string
 
 interface ChipProps {
   status: string;
+  /** What is unknown, where two chips stand side by side. */
+  of?: "Health" | "Sync";
   /** The state is being reported right now; only then may the icon move. */
   live?: boolean;
   title?: string;
@@ -104,7 +106,7 @@ interface ChipProps {
   plain?: boolean;
 }
 
-export function StatusChip({ status, live = false, title, plain = false }: ChipProps) {
+export function StatusChip({ status, of, live = false, title, plain = false }: ChipProps) {
   const { tone, word } = lookOf(status);
   return (
     <Box
@@ -128,7 +130,7 @@ export function StatusChip({ status, live = false, title, plain = false }: ChipP
       }}
     >
       <StatusIcon status={status} live={live} />
-      {word}
+      {of && status === "Unknown" ? `${of} unknown` : word}
     </Box>
   );
 }

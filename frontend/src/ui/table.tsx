@@ -60,7 +60,7 @@ function Row<T>({ row, id, columns, onOpen, current, selected, kind }: { row: T;
       }}
     >
       {columns.map((c) => (
-        <TableCell key={c.id} align={c.align} sx={{ maxWidth: c.width ?? 320, overflow: "hidden", textOverflow: "ellipsis" }}>
+        <TableCell key={c.id} align={c.align} sx={{ maxWidth: c.width ?? 360, overflow: "hidden", textOverflow: "ellipsis", whiteSpace: "nowrap" }}>
           {c.cell(row)}
         </TableCell>
       ))}
@@ -85,16 +85,19 @@ function CardRow<T>({ row, columns, onOpen, selected }: { row: T; columns: Colum
         ))}
       </Box>
       <Box component="dl" sx={{ m: 0, display: "grid", gridTemplateColumns: "96px minmax(0,1fr)", rowGap: 0.25, fontSize: 13 }}>
-        {rest.map((c) => (
-          <Box key={c.id} sx={{ display: "contents" }}>
-            <Box component="dt" sx={{ color: "var(--df-muted)" }}>
-              {c.header}
+        {rest.map((c) => {
+          const value = c.cell(row);
+          return value === null || value === "" ? null : (
+            <Box key={c.id} sx={{ display: "contents" }}>
+              <Box component="dt" sx={{ color: "var(--df-muted)" }}>
+                {c.header}
+              </Box>
+              <Box component="dd" sx={{ m: 0, minWidth: 0, overflowWrap: "anywhere" }}>
+                {value}
+              </Box>
             </Box>
-            <Box component="dd" sx={{ m: 0, minWidth: 0, overflowWrap: "anywhere" }}>
-              {c.cell(row)}
-            </Box>
-          </Box>
-        ))}
+          );
+        })}
       </Box>
     </Box>
   );

@@ -53,7 +53,6 @@ function Help({ open, onClose }: { open: boolean; onClose: () => void }) {
 function Frame() {
   const phone = useMediaQuery("(max-width:899px)");
   const navigate = useNavigate();
-  const location = useLocation();
   const client = useQueryClient();
   const [slim, setSlim] = useState(() => localStorage.getItem(SLIM_KEY) === "1");
   const [open, setOpen] = useState<"" | "menu" | "palette" | "tasks" | "help">("");
@@ -70,7 +69,6 @@ function Frame() {
     "?": () => setOpen("help"),
     ...Object.fromEntries(NAV.map((n) => [`g ${n.key}`, () => void navigate(n.to)])),
   });
-  useEffect(close, [location.pathname]);
 
   const toggleSlim = () => {
     localStorage.setItem(SLIM_KEY, slim ? "0" : "1");

@@ -115,8 +115,8 @@ export default function ApplicationPage() {
         crumbs={[{ label: "Applications", to: "/applications" }]}
         chips={
           <Box aria-live="polite" sx={{ display: "flex", gap: 0.75 }}>
-            <StatusChip status={app.health.status} live={running} />
-            <StatusChip status={app.sync.status} />
+            <StatusChip of="Health" status={app.health.status} live={running} />
+            <StatusChip of="Sync" status={app.sync.status} />
           </Box>
         }
         facts={<Facts app={app} />}

@@ -28,8 +28,8 @@ function why(a: Application): string {
 function Chips({ app, plain }: { app: Application; plain?: boolean }) {
   return (
     <Box component="span" sx={{ display: "inline-flex", gap: plain ? 1.5 : 0.75, flexWrap: "wrap" }}>
-      <StatusChip status={app.health.status} live={!!app.operation} plain={plain} title={(app.health.reasons ?? []).map(reasonText).join("\n")} />
-      <StatusChip status={app.sync.status} plain={plain} title={(app.sync.reasons ?? []).map(reasonText).join("\n")} />
+      <StatusChip of="Health" status={app.health.status} live={!!app.operation} plain={plain} title={(app.health.reasons ?? []).map(reasonText).join("\n")} />
+      <StatusChip of="Sync" status={app.sync.status} plain={plain} title={(app.sync.reasons ?? []).map(reasonText).join("\n")} />
     </Box>
   );
 }
@@ -214,11 +214,8 @@ export default function ApplicationsPage() {
         />
       ) : (
         <>
-          <Box sx={{ display: "flex", gap: 1, mb: 2, flexWrap: "wrap", alignItems: "center" }}>
+          <Box sx={{ display: "flex", gap: 1, mb: 1, alignItems: "center" }}>
             <FilterField value={q} onChange={setQ} label="Filter applications" />
-            <FilterChips label="Health" options={options(all.map((a) => a.health.status))} value={health} onChange={setHealth} />
-            <Box sx={{ width: "1px", height: 20, backgroundColor: "var(--df-line)", display: { xs: "none", lg: "block" } }} />
-            <FilterChips label="Sync" options={options(all.map((a) => a.sync.status))} value={sync} onChange={setSync} />
             <Box sx={{ flex: 1 }} />
             <ToggleButtonGroup exclusive size="small" value={view} onChange={(_, v: string | null) => v && setView(v)} aria-label="View">
               <ToggleButton value="tiles" aria-label="Tiles">
@@ -232,6 +229,10 @@ export default function ApplicationsPage() {
                 </Tooltip>
               </ToggleButton>
             </ToggleButtonGroup>
+          </Box>
+          <Box sx={{ display: "flex", columnGap: 2, rowGap: 1, mb: 2, flexWrap: "wrap" }}>
+            <FilterChips label="Health" options={options(all.map((a) => a.health.status))} value={health} onChange={setHealth} />
+            <FilterChips label="Sync" options={options(all.map((a) => a.sync.status))} value={sync} onChange={setSync} />
           </Box>
           {!found.length ? (
             <EmptyState

@@ -61,7 +61,7 @@ export function SettingsFields<T extends Settings>({ register, control, errors }
             render={({ field }) => (
               <Box>
                 <FormControlLabel control={<Switch checked={field.value} onChange={(e) => field.onChange(e.target.checked)} slotProps={{ input: { "aria-describedby": `${s.name}-hint` } }} />} label={s.label} />
-                <FormHelperText id={`${s.name}-hint`} sx={{ mt: -0.5, ml: 5 }}>
+                <FormHelperText id={`${s.name}-hint`} sx={{ mt: 0, ml: 5.75 }}>
                   {err[s.name]?.message ?? s.hint}
                 </FormHelperText>
               </Box>

@@ -70,11 +70,11 @@ export function SyncDialog({ app, onClose }: { app: Application; onClose: () => 
           </Box>
         )}
       </DialogContent>
-      <DialogActions sx={{ borderTop: "1px solid var(--df-line)", flexWrap: "wrap", pt: 1.5 }}>
+      <DialogActions sx={{ borderTop: "1px solid var(--df-line)", flexWrap: "wrap", pt: 1.5, rowGap: 1, justifyContent: "flex-start" }}>
         <FormControlLabel sx={{ mr: 1.5, "& .MuiFormControlLabel-label": { fontSize: 13 } }} control={<Switch checked={prune} onChange={(e) => setPrune(e.target.checked)} />} label="Remove what is no longer described" />
         <FormControlLabel sx={{ "& .MuiFormControlLabel-label": { fontSize: 13 } }} control={<Switch checked={force} onChange={(e) => setForce(e.target.checked)} />} label="Recreate everything" />
-        <Box sx={{ flex: 1 }} />
-        <Button color="inherit" onClick={onClose}>
+        <Box sx={{ flex: { sm: 1 }, width: { xs: "100%", sm: "auto" } }} />
+        <Button color="inherit" onClick={onClose} sx={{ ml: "auto !important" }}>
           Cancel
         </Button>
         <Button variant="contained" disabled={nothing || isFetching || (risky && typed !== app.name)} loading={busy !== null} onClick={() => void start()}>

@@ -71,6 +71,8 @@ function ResourceCard({ data }: NodeProps<TreeNode>) {
 }
 
 const nodeTypes = { resource: ResourceCard };
+// Never so small that names can't be read: a tall tree is moved rather than shrunk.
+const FIT = { padding: 0.08, minZoom: 0.7, maxZoom: 1 };
 
 /** Phones get the same tree as an indented list. */
 function Outline({ placed, onOpen }: { placed: Placed[]; onOpen: (id: string) => void }) {
@@ -111,7 +113,7 @@ function Graph({ placed, edges, chosen, found, onOpen, onFold }: { placed: Place
   const flow = useReactFlow();
   const shape = placed.map((p) => p.node.id).join("|");
   useEffect(() => {
-    const t = setTimeout(() => void flow.fitView({ padding: 0.12, maxZoom: 1, duration: 140 }), 30);
+    const t = setTimeout(() => void flow.fitView({ ...FIT, duration: 140 }), 30);
     return () => clearTimeout(t);
   }, [flow, shape]);
   const nodes: TreeNode[] = placed.map((p) => ({
@@ -138,7 +140,7 @@ function Graph({ placed, edges, chosen, found, onOpen, onFold }: { placed: Place
       minZoom={0.15}
       maxZoom={1.6}
       fitView
-      fitViewOptions={{ padding: 0.12, maxZoom: 1 }}
+      fitViewOptions={FIT}
       onKeyDown={(e) => {
         const id = (e.target as HTMLElement).closest?.("[data-id]")?.getAttribute("data-id");
         if (e.key === "Enter" && id) onOpen(id);
@@ -147,7 +149,7 @@ function Graph({ placed, edges, chosen, found, onOpen, onFold }: { placed: Place
     >
       <Background gap={20} size={1} color="var(--df-line)" />
       <Controls showInteractive={false} />
-      {placed.length > 12 && <MiniMap pannable zoomable ariaLabel="Overview of the tree" nodeColor={(n) => `var(--df-${lookOf((n.data as Data).placed.node.health?.status ?? "Unknown").tone})`} nodeBorderRadius={12} />}
+      {placed.length > 12 && <MiniMap style={{ width: 150, height: 110 }} pannable zoomable ariaLabel="Overview of the tree" nodeColor={(n) => `var(--df-${lookOf((n.data as Data).placed.node.health?.status ?? "Unknown").tone})`} nodeBorderRadius={12} />}
     </ReactFlow>
   );
 }

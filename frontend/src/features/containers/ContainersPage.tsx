@@ -29,7 +29,7 @@ const columns: Column<Container>[] = [
     sort: (c) => c.name,
     cell: (c) => (
       <Box component={Link} to={`/containers/${c.id}`} onClick={(e: React.MouseEvent) => e.stopPropagation()} sx={{ color: "inherit", fontWeight: 600, textDecoration: "none", "&:hover": { color: "var(--df-accent)" } }}>
-        <Middle text={c.name} max={38} />
+        <Middle text={c.name} max={32} />
       </Box>
     ),
   },
@@ -41,7 +41,7 @@ const columns: Column<Container>[] = [
     sort: (c) => severity(status(c)),
     cell: (c) => <StatusChip status={status(c)} live title={c.status} />,
   },
-  { id: "image", header: "Image", sort: (c) => c.image, cell: (c) => <span className="df-mono"><Middle text={c.image} max={40} /></span> },
+  { id: "image", header: "Image", sort: (c) => c.image, cell: (c) => <span className="df-mono"><Middle text={c.image} max={34} /></span> },
   {
     id: "application",
     header: "Application",
@@ -50,7 +50,7 @@ const columns: Column<Container>[] = [
     cell: (c) =>
       c.application ? (
         <Box component={Link} to={`/applications/${c.application.id}`} onClick={(e: React.MouseEvent) => e.stopPropagation()} sx={{ color: "var(--df-accent)", textDecoration: "none", "&:hover": { textDecoration: "underline" } }}>
-          {c.application.name}
+          <Middle text={c.application.name} max={20} />
         </Box>
       ) : (
         <Box component="span" sx={{ color: "var(--df-muted)" }}>
@@ -59,7 +59,7 @@ const columns: Column<Container>[] = [
       ),
   },
   { id: "node", header: "Node", width: 110, sort: (c) => c.node.name, cell: (c) => c.node.name },
-  { id: "ports", header: "Ports", width: 120, cell: (c) => <span className="df-num">{portsText(c)}</span> },
+  { id: "ports", header: "Ports", width: 120, cell: (c) => (portsText(c) ? <span className="df-num">{portsText(c)}</span> : null) },
   { id: "started", header: "Started", width: 120, sort: (c) => c.startedAt ?? "", cell: (c) => <RelTime time={c.startedAt} /> },
   { id: "id", header: "Id", width: 130, cell: (c) => <Id value={c.id} label="container id" /> },
   { id: "actions", header: "", width: 84, align: "right", cell: (c) => <ContainerActions id={c.id} name={c.name} state={c.state} /> },

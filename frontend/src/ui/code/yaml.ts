@@ -4,6 +4,7 @@ const WORDS = /^(?:true|false|yes|no|on|off|null|~|y|n)$/i;
 function scalar(value: unknown): string {
   if (value === null || value === undefined) return "null";
   if (typeof value !== "string") return JSON.stringify(value);
+  if (/^\d+(ms|s|m|h|b|k|g)$/.test(value)) return value;
   if (PLAIN.test(value) && !WORDS.test(value) && !value.endsWith(":") && !value.includes(": ") && !value.endsWith(" ")) return value;
   return JSON.stringify(value);
 }

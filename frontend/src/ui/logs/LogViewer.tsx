@@ -246,7 +246,7 @@ export function LogViewer({ containerId, name, height = 560, capacity }: Props) 
           <Filter size={15} />
         </Toggle>
         <span style={{ flex: 1 }} />
-        <Toggle label={follow ? "Pause" : "Follow"} on={follow} onClick={() => (follow ? (setFollow(false), setSeen(model.ring.end)) : setFollow(true))}>
+        <Toggle label={follow ? "Following" : "Follow"} on={follow} onClick={() => (follow ? (setFollow(false), setSeen(model.ring.end)) : setFollow(true))}>
           {follow ? <Pause size={14} /> : <Play size={14} />}
           {follow ? "Following" : "Follow"}
         </Toggle>
@@ -270,7 +270,7 @@ export function LogViewer({ containerId, name, height = 560, capacity }: Props) 
         <div ref={view} className={wrap ? "df-log-view df-log-wrap" : "df-log-view"} tabIndex={0} role="log" aria-live="off" aria-label={`Log of ${name}`} onScroll={onScroll}>
           <div style={{ height: total, position: "relative", minWidth: "max-content" }} />
           <div style={{ position: "absolute", top: 0, left: 0, right: 0 }}>{drawn}</div>
-          <span ref={ruler} aria-hidden style={{ position: "absolute", visibility: "hidden" }}>
+          <span ref={ruler} aria-hidden style={{ position: "absolute", top: 0, left: 0, visibility: "hidden" }}>
             0000000000
           </span>
         </div>

@@ -90,7 +90,8 @@ static err_t cast_int(struct compose_cx *cx, const struct cs *s, struct y_node *
         return y_scalar(n) && n->kind != Y_NULL ? bad_scalar(cx, n, at, "an integer") : NULL;
     }
     if (s != NULL && (s->min != 0 || s->max != 0) && (i < s->min || i > s->max))
-        return bad_scalar(cx, n, at, arena_printf(cx->a, "a number from %lld to %lld", (long long)s->min, (long long)s->max));
+        return bad_scalar(cx, n, at,
+                          arena_printf(cx->a, "a number from %lld to %lld", (long long)s->min, (long long)s->max));
     n->text = n->kind == Y_INT ? n->text : str_of(arena_printf(cx->a, "%lld", (long long)i));
     n->kind = Y_INT;
     n->i = i;
@@ -101,7 +102,9 @@ static err_t cast_num(struct compose_cx *cx, struct y_node *n, const struct c_pa
     if (n->kind == Y_INT || n->kind == Y_FLOAT || !y_scalar(n) || n->kind == Y_NULL)
         return NULL;
     char *end = NULL;
-    double d = n->kind == Y_STR && n->text.n > 0 && n->text.n < 64 && strchr(" \tnNiI", n->text.p[0]) == NULL ? strtod(n->text.p, &end) : 0;
+    double d = n->kind == Y_STR && n->text.n > 0 && n->text.n < 64 && strchr(" \tnNiI", n->text.p[0]) == NULL
+                   ? strtod(n->text.p, &end)
+                   : 0;
     if (end == NULL || *end != '\0' || end == n->text.p || !isfinite(d))
         return bad_scalar(cx, n, at, "a number");
     n->kind = Y_FLOAT;
@@ -172,7 +175,8 @@ static err_t cast_count(struct compose_cx *cx, struct y_node *n, const struct c_
         v = -1;
     else if (str_to_i64(n->text, INT32_MIN, INT32_MAX, &v) != NULL) {
         char *path = c_path_str(cx->a, at);
-        return y_error(ERR_INVALID, n, path, "%s: invalid value \"%s\", the only value allowed is 'all' or a number", path, n->text.p);
+        return y_error(ERR_INVALID, n, path, "%s: invalid value \"%s\", the only value allowed is 'all' or a number",
+                       path, n->text.p);
     }
     n->kind = Y_INT;
     n->i = v;
@@ -235,10 +239,12 @@ static err_t kv_to_map(struct compose_cx *cx, const struct cs *s, struct y_node 
         struct str key = eq < 0 ? item->text : str_slice(item->text, 0, (size_t)eq);
         if ((s->flags & CSF_ENV) && key.n > 0 && (key.p[key.n - 1] == ' ' || key.p[key.n - 1] == '\t')) {
             char *path = c_path_str(cx->a, C_IDX(at, i));
-            return y_hint(y_error(ERR_INVALID, item, path, "environment variable %.*s is declared with a trailing space", STR_ARG(key)),
+            return y_hint(y_error(ERR_INVALID, item, path,
+                                  "environment variable %.*s is declared with a trailing space", STR_ARG(key)),
                           "write NAME=value without blanks around =");
         }
-        struct y_node *v = eq < 0 ? y_new(cx->a, Y_NULL, item) : y_new_strn(cx->a, str_slice(item->text, (size_t)eq + 1, item->text.n), item);
+        struct y_node *v = eq < 0 ? y_new(cx->a, Y_NULL, item)
+                                  : y_new_strn(cx->a, str_slice(item->text, (size_t)eq + 1, item->text.n), item);
         v->raw = item->raw;
         y_setn(cx->a, m, key, v);
     }
@@ -255,7 +261,8 @@ static void hosts_to_list(struct compose_cx *cx, struct y_node **n) {
         for (size_t k = 0; k < count; k++) {
             const struct y_node *ip = v->kind == Y_SEQ ? v->seq.v[k] : v;
             const char *text = y_str(ip);
-            y_push(cx->a, l, y_new_str(cx->a, arena_printf(cx->a, "%s=%s", m->map.v[i].key.p, text != NULL ? text : ""), ip));
+            y_push(cx->a, l,
+                   y_new_str(cx->a, arena_printf(cx->a, "%s=%s", m->map.v[i].key.p, text != NULL ? text : ""), ip));
         }
     }
     *n = l;
@@ -295,7 +302,8 @@ static err_t expand_string(struct compose_cx *cx, const struct cs *s, struct y_n
         return compose_parse_device(cx->a, (*n)->text, *n, path, n);
     case CSS_GPUS:
         if (!str_eqz((*n)->text, "all"))
-            return y_error(ERR_INVALID, *n, path, "%s: invalid value \"%s\", the only value allowed is 'all' or a list", path, (*n)->text.p);
+            return y_error(ERR_INVALID, *n, path, "%s: invalid value \"%s\", the only value allowed is 'all' or a list",
+                           path, (*n)->text.p);
         struct y_node *all = y_new(cx->a, Y_MAP, *n);
         y_set(cx->a, all, "count", y_new_int(cx->a, -1, *n));
         *n = wrap_list(cx->a, all);
@@ -317,9 +325,7 @@ err_t compose_expand(struct compose_cx *cx, const struct cs *s, struct y_node **
         hosts_to_list(cx, n);
     if (v->kind == Y_STR && s->type == CS_STRS && (s->flags & CSF_ALSO_STRING))
         *n = wrap_list(cx->a, v);
-    if (v->kind == Y_STR)
-        return expand_string(cx, s, n, at);
-    return NULL;
+    return v->kind == Y_STR && s->shorthand != CSS_NONE ? expand_string(cx, s, n, at) : NULL;
 }
 
 /* ---- the walk ---- */

@@ -39,15 +39,13 @@ static err_t read_env_files(const struct cli *l, const char *dir) {
     return NULL;
 }
 
-static void add(struct arena *a, compose_names *v, const char *path) {
-    *vec_push(a, v) = path;
-}
+static void add(struct arena *a, compose_names *v, const char *path) { *vec_push(a, v) = path; }
 
 /** Default names in the directory or, going up, in the first parent that has one; with its override file. */
 static err_t find_default(const struct cli *l, const char *dir, compose_names *ret) {
     static const char *const names[] = {"compose.yaml", "compose.yml", "docker-compose.yml", "docker-compose.yaml"};
-    static const char *const overrides[] = {"compose.override.yaml", "compose.override.yml", "docker-compose.override.yml",
-                                            "docker-compose.override.yaml"};
+    static const char *const overrides[] = {"compose.override.yaml", "compose.override.yml",
+                                            "docker-compose.override.yml", "docker-compose.override.yaml"};
     struct arena *a = l->cx->a;
     for (char *d = arena_strdup(a, dir);; d = compose_path_dir(a, d)) {
         for (size_t i = 0; i < ARRAY_LEN(names) && ret->n == 0; i++) {
@@ -97,8 +95,8 @@ static err_t name_project(const struct cli *l, const char *dir, struct compose_o
     return NULL;
 }
 
-err_t compose_cli_options(struct arena *a, const struct compose_cli *c, const struct compose_env *env, const struct compose_files *files,
-                          struct compose_options *o) {
+err_t compose_cli_options(struct arena *a, const struct compose_cli *c, const struct compose_env *env,
+                          const struct compose_files *files, struct compose_options *o) {
     struct compose_cx cx;
     compose_cx_init(&cx, a, o, files);
     struct compose_env *own = arena_new_obj(a, struct compose_env);

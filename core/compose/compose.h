@@ -45,11 +45,11 @@ struct compose_options {
     const char *const *enable; /* services to switch on although their profile is off */
     size_t n_enable;
     bool skip_interpolation, skip_normalization, skip_consistency, skip_validation, no_resolve_paths, discard_env_files;
-    bool skip_env_files;      /* do not read env_file and label_file */
-    bool prune_resources;     /* drop networks, volumes, ... that no enabled service uses */
-    bool any_project_name;    /* do not check the name */
-    bool warn_unknown_keys;   /* an unknown key is a warning instead of SCHEMA_VIOLATION */
-    size_t max_files;         /* compose files read in all (include, extends); 0 = 100 */
+    bool skip_env_files;       /* do not read env_file and label_file */
+    bool prune_resources;      /* drop networks, volumes, ... that no enabled service uses */
+    bool any_project_name;     /* do not check the name */
+    bool warn_unknown_keys;    /* an unknown key is a warning instead of SCHEMA_VIOLATION */
+    size_t max_files;          /* compose files read in all (include, extends); 0 = 100 */
     struct yaml_limits limits; /* per file */
 };
 
@@ -59,9 +59,9 @@ MUST_CHECK err_t compose_load(struct arena *a, const struct compose_options *o, 
 /** What the command line adds in front of compose_load: list of files (given, COMPOSE_FILE, default names), env files, `.env`,
  * project name (option > COMPOSE_PROJECT_NAME > name: > directory). */
 struct compose_cli {
-    const char *working_dir;        /* NULL: directory of the first compose file */
-    const char *base_dir;           /* absolute: what relative names are relative to */
-    const char *const *files;       /* NULL / 0: find them */
+    const char *working_dir;  /* NULL: directory of the first compose file */
+    const char *base_dir;     /* absolute: what relative names are relative to */
+    const char *const *files; /* NULL / 0: find them */
     size_t n_files;
     const char *const *env_files;
     size_t n_env_files;
@@ -76,7 +76,7 @@ MUST_CHECK err_t compose_cli_options(struct arena *a, const struct compose_cli *
 /** Content identity of a service: sha256 hex over its canonical JSON without what does not change the container (build,
  * pull_policy, scale, depends_on, profiles, ...), the image digest and the digests of contents, in this order. */
 struct compose_content {
-    const char *name;   /* "config:x", "secret:y", "bind:/data" ... sorted by the caller or not: order does not matter */
+    const char *name; /* "config:x", "secret:y", "bind:/data" ... sorted by the caller or not: order does not matter */
     const char *digest; /* hex */
 };
 char *compose_service_hash(struct arena *a, const struct compose_service *s, const char *image_digest,
@@ -86,5 +86,5 @@ char *compose_volume_hash(struct arena *a, const struct compose_volume *v);
 
 /** Service names in dependency order. `up`: dependencies first; else dependents first. `roots` (optional): only what is reached
  * from these, the roots included. Level by level, names sorted inside a level. */
-MUST_CHECK err_t compose_order(struct arena *a, const struct compose_project *p, bool up, const char *const *roots, size_t n_roots,
-                               struct compose_strs *ret);
+MUST_CHECK err_t compose_order(struct arena *a, const struct compose_project *p, bool up, const char *const *roots,
+                               size_t n_roots, struct compose_strs *ret);

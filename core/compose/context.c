@@ -22,7 +22,8 @@ const char *compose_env_get(const struct compose_env *e, const char *name) {
     return NULL;
 }
 
-void compose_cx_init(struct compose_cx *cx, struct arena *a, const struct compose_options *o, const struct compose_files *files) {
+void compose_cx_init(struct compose_cx *cx, struct arena *a, const struct compose_options *o,
+                     const struct compose_files *files) {
     *cx = (struct compose_cx){.a = a, .o = o, .files = files};
     map_init(&cx->extended, a);
 }

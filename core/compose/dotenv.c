@@ -14,7 +14,8 @@ struct lines {
 static err_t fail(const struct lines *l, unsigned line, const char *msg) {
     char no[16];
     snprintf(no, sizeof(no), "%u", line);
-    err_t e = l->file != NULL ? err_new(ERR_INVALID, "%s: line %s: %s", l->file, no, msg) : err_new(ERR_INVALID, "line %s: %s", no, msg);
+    err_t e = l->file != NULL ? err_new(ERR_INVALID, "%s: line %s: %s", l->file, no, msg)
+                              : err_new(ERR_INVALID, "line %s: %s", no, msg);
     if (l->file != NULL)
         e = err_detail(e, "file", l->file);
     return err_detail_json(e, "line", no);
@@ -26,9 +27,7 @@ static void advance(struct lines *l, size_t n) {
     l->rest = str_slice(l->rest, n, l->rest.n);
 }
 
-static bool blank(char c) {
-    return c == ' ' || c == '\t' || c == '\v' || c == '\f' || c == '\r';
-}
+static bool blank(char c) { return c == ' ' || c == '\t' || c == '\v' || c == '\f' || c == '\r'; }
 
 static void skip_blanks(struct lines *l) {
     size_t n = 0;
@@ -58,8 +57,8 @@ static bool next_statement(struct lines *l) {
 }
 
 static bool key_char(unsigned char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '.' || c == '-' ||
-           c == '[' || c == ']' || c >= 0x80;
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '.' ||
+           c == '-' || c == '[' || c == ']' || c >= 0x80;
 }
 
 static struct str trim_right(struct str s) {
@@ -81,7 +80,8 @@ static err_t read_key(struct lines *l, struct str *ret_key, bool *ret_value) {
         n++;
     char sep = n < line.n ? line.p[n] : '\n';
     if (sep != '=' && sep != ':' && sep != '\n') {
-        char *msg = arena_printf(l->cx->a, "unexpected character \"%c\" in variable name \"%.*s\"", sep, STR_ARG(trim_right(line)));
+        char *msg = arena_printf(l->cx->a, "unexpected character \"%c\" in variable name \"%.*s\"", sep,
+                                 STR_ARG(trim_right(line)));
         return fail(l, l->line, msg);
     }
     struct str key = trim_right(str_slice(line, 0, n));
@@ -147,7 +147,8 @@ static err_t expand(struct lines *l, unsigned line, struct str s, char **ret) {
     struct str out;
     err_t e = compose_substitute(l->cx, &env, s, &out);
     if (e != NULL)
-        return fail(l, line, z_starts(e->message, "Invalid template") ? "invalid variable reference in the value" : e->message);
+        return fail(l, line,
+                    z_starts(e->message, "Invalid template") ? "invalid variable reference in the value" : e->message);
     *ret = (char *)out.p;
     return NULL;
 }
@@ -213,7 +214,8 @@ static err_t read_value(struct lines *l, char **ret) {
     return read_plain(l, l->rest.n != before, ret);
 }
 
-static struct lines lines_of(struct compose_cx *cx, struct str text, const char *file, const struct compose_env *env, struct map *vars) {
+static struct lines lines_of(struct compose_cx *cx, struct str text, const char *file, const struct compose_env *env,
+                             struct map *vars) {
     if (text.n >= 3 && memcmp(text.p, "\xef\xbb\xbf", 3) == 0)
         text = str_slice(text, 3, text.n);
     return (struct lines){.cx = cx, .file = file, .rest = text, .line = 1, .env = env, .vars = vars};
@@ -225,7 +227,8 @@ static void inherit(const struct lines *l, struct str key) {
         map_set(l->vars, key, arena_strdup(l->cx->a, v));
 }
 
-err_t compose_dotenv(struct compose_cx *cx, struct str text, const char *file, const struct compose_env *env, struct map *vars) {
+err_t compose_dotenv(struct compose_cx *cx, struct str text, const char *file, const struct compose_env *env,
+                     struct map *vars) {
     struct lines l = lines_of(cx, text, file, env, vars);
     if (text.n > MIB(1))
         return fail(&l, 1, "the file is larger than 1 MiB");
@@ -246,7 +249,8 @@ err_t compose_dotenv(struct compose_cx *cx, struct str text, const char *file, c
     return NULL;
 }
 
-err_t compose_dotenv_raw(struct compose_cx *cx, struct str text, const char *file, const struct compose_env *env, struct map *vars) {
+err_t compose_dotenv_raw(struct compose_cx *cx, struct str text, const char *file, const struct compose_env *env,
+                         struct map *vars) {
     struct lines l = lines_of(cx, text, file, env, vars);
     if (text.n > MIB(1))
         return fail(&l, 1, "the file is larger than 1 MiB");

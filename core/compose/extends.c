@@ -32,7 +32,8 @@ static err_t check_chain(struct compose_cx *cx, const struct ext_chain *c, const
 }
 
 /** Service and file of `extends`, in either form. */
-static err_t reference(struct compose_cx *cx, const struct y_node *ext, const char *name, const char **ref, const struct y_node **file) {
+static err_t reference(struct compose_cx *cx, const struct y_node *ext, const char *name, const char **ref,
+                       const struct y_node **file) {
     char *path = arena_printf(cx->a, "services.%s.extends", name);
     *file = NULL;
     if (ext->kind == Y_STR) {
@@ -72,7 +73,8 @@ static err_t other_file(const struct ext *x, const struct y_node *file, struct e
     return NULL;
 }
 
-static err_t merge_base(const struct ext *x, const char *name, struct y_node *base, struct y_node *service, struct y_node **ret) {
+static err_t merge_base(const struct ext *x, const char *name, struct y_node *base, struct y_node *service,
+                        struct y_node **ret) {
     struct compose_cx *cx = x->cx;
     struct y_node *source = y_clone(cx->a, base), *merged = service;
     compose_strip_tags(source);
@@ -111,8 +113,8 @@ static err_t apply(const struct ext *x, const char *name, const struct ext_chain
     if (file != NULL)
         TRY(other_file(x, file, &other));
     if (!y_has(other.services, ref))
-        return y_error(ERR_INVALID, ext, arena_printf(cx->a, "services.%s.extends", name), "cannot extend service \"%s\" in %s: service \"%s\" not found",
-                       name, other.file, ref);
+        return y_error(ERR_INVALID, ext, arena_printf(cx->a, "services.%s.extends", name),
+                       "cannot extend service \"%s\" in %s: service \"%s\" not found", name, other.file, ref);
     struct y_node *base;
     TRY(apply(&other, ref, &chain, &base));
     y_del(service, "extends");
@@ -124,7 +126,8 @@ static err_t apply(const struct ext *x, const char *name, const struct ext_chain
     return NULL;
 }
 
-err_t compose_extends(struct compose_cx *cx, struct y_node *file_tree, const char *file, const char *dir, const struct compose_env *env) {
+err_t compose_extends(struct compose_cx *cx, struct y_node *file_tree, const char *file, const char *dir,
+                      const struct compose_env *env) {
     struct y_node *services = y_get(file_tree, "services");
     if (!y_is(services, Y_MAP))
         return NULL;

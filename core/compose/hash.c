@@ -4,8 +4,9 @@
 #include "core/compose/stages.h"
 
 /* What may change without a new container: build inputs, how many, when and in which order. */
-static const char *const not_identity[] = {"build",    "pull_policy", "pull_refresh_after", "scale",   "depends_on", "profiles",
-                                           "env_file", "label_file",  "develop",            "extends", "attach",     "name"};
+static const char *const not_identity[] = {"build",    "pull_policy", "pull_refresh_after", "scale",   "depends_on",
+                                           "profiles", "env_file",    "label_file",         "develop", "extends",
+                                           "attach",   "name"};
 
 static void put_part(struct buf *b, const char *tag, const char *value) {
     buf_putf(b, "%s=%zu:%s\n", tag, strlen(value), value); /* lengths keep parts from running into each other */

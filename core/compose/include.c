@@ -23,7 +23,8 @@ static err_t local_path(struct compose_cx *cx, const char *dir, const struct y_n
 static err_t read_entry(struct compose_cx *cx, const char *dir, struct y_node *n, struct inc *ret) {
     struct y_node *paths = y_get(n, "path"), *project = y_get(n, "project_directory");
     if (!y_is(n, Y_MAP) || !y_is(paths, Y_SEQ) || paths->seq.n == 0)
-        return y_hint(y_error(ERR_SCHEMA, n, "include", "include needs at least one path"), "write `- path: file.yaml`");
+        return y_hint(y_error(ERR_SCHEMA, n, "include", "include needs at least one path"),
+                      "write `- path: file.yaml`");
     const char **v = arena_new_array(cx->a, const char *, paths->seq.n);
     for (size_t i = 0; i < paths->seq.n; i++)
         TRY(local_path(cx, dir, paths->seq.v[i], &v[i]));
@@ -47,14 +48,16 @@ static err_t check_cycle(struct compose_cx *cx, const struct inc *inc, const str
     return NULL;
 }
 
-static err_t add_env_file(struct compose_cx *cx, const char *path, const struct y_node *at, const struct compose_env *env, struct map *vars) {
+static err_t add_env_file(struct compose_cx *cx, const char *path, const struct y_node *at,
+                          const struct compose_env *env, struct map *vars) {
     struct str text;
     TRY(compose_read_file(cx, path, at, &text));
     return compose_dotenv(cx, text, path, env, vars);
 }
 
 /** The includer's environment wins over env_file (or the .env beside the included file). */
-static err_t environment(struct compose_cx *cx, const struct inc *inc, const char *dir, const struct compose_env *env, struct compose_env *ret) {
+static err_t environment(struct compose_cx *cx, const struct inc *inc, const char *dir, const struct compose_env *env,
+                         struct compose_env *ret) {
     compose_env_init(ret, cx->a);
     struct map vars;
     map_init(&vars, cx->a);
@@ -100,8 +103,8 @@ static err_t import_section(struct compose_cx *cx, struct y_node *from, struct y
     return NULL;
 }
 
-static err_t include_one(struct compose_cx *cx, struct y_node *into, const char *dir, struct y_node *n, const struct compose_env *env,
-                         const struct compose_chain *chain) {
+static err_t include_one(struct compose_cx *cx, struct y_node *into, const char *dir, struct y_node *n,
+                         const struct compose_env *env, const struct compose_chain *chain) {
     static const char *const sections[] = {"services", "volumes", "networks", "secrets", "configs", "models"};
     struct inc inc;
     TRY(read_entry(cx, dir, n, &inc));
@@ -114,8 +117,13 @@ static err_t include_one(struct compose_cx *cx, struct y_node *into, const char 
         sources[i].path = inc.paths[i];
         TRY(compose_read_docs(cx, &sources[i], inc.project_dir, n, &docs[i]));
     }
-    struct compose_load_args in = {
-        .sources = sources, .docs = docs, .n = inc.n, .dir = inc.project_dir, .env = child, .chain = chain, .resolve_paths = true};
+    struct compose_load_args in = {.sources = sources,
+                                   .docs = docs,
+                                   .n = inc.n,
+                                   .dir = inc.project_dir,
+                                   .env = child,
+                                   .chain = chain,
+                                   .resolve_paths = true};
     struct y_node *tree;
     TRY(compose_load_tree(cx, &in, &tree));
     for (size_t i = 0; i < ARRAY_LEN(sections); i++)

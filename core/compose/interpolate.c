@@ -2,8 +2,8 @@
 
 #include "core/compose/stages.h"
 
-#define MAX_NESTING 32       /* of defaults within defaults */
-#define MAX_OUTPUT MIB(16)   /* text that one load may produce */
+#define MAX_NESTING 32     /* of defaults within defaults */
+#define MAX_OUTPUT MIB(16) /* text that one load may produce */
 
 struct subst {
     struct compose_cx *cx;
@@ -19,9 +19,7 @@ struct expr {
     bool colon; /* ":-" and friends: empty counts as unset */
 };
 
-static bool name_start(char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_';
-}
+static bool name_start(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_'; }
 
 static size_t name_length(struct str s) {
     if (s.n == 0 || !name_start(s.p[0]))
@@ -79,7 +77,8 @@ static err_t required_missing(struct subst *s, const struct expr *x, unsigned de
     inner.out = &msg;
     err_t e = substitute(&inner, x->arg, depth + 1);
     if (e == NULL && msg.n > 0)
-        e = err_new(ERR_INVALID, "required variable %.*s is missing a value: %.*s", STR_ARG(x->name), (int)msg.n, msg.p);
+        e = err_new(ERR_INVALID, "required variable %.*s is missing a value: %.*s", STR_ARG(x->name), (int)msg.n,
+                    msg.p);
     else if (e == NULL)
         e = err_new(ERR_INVALID, "required variable %.*s is missing a value", STR_ARG(x->name));
     buf_done(&msg);
@@ -180,13 +179,15 @@ err_t compose_substitute(struct compose_cx *cx, const struct compose_env *env, s
 static err_t with_place(struct compose_cx *cx, err_t e, const struct y_node *n, const struct c_path *at) {
     char *path = c_path_str(cx->a, at);
     if (err_is(e, ERR_INVALID) && z_starts(e->message, "Invalid template"))
-        return y_hint(y_error(ERR_INVALID, n, path, "invalid interpolation format for %s.\nYou may need to escape any $ with another $.\n%s",
+        return y_hint(y_error(ERR_INVALID, n, path,
+                              "invalid interpolation format for %s.\nYou may need to escape any $ with another $.\n%s",
                               path, n->text.p),
                       "write $$ for a literal $");
     return y_error(e->code, n, path, "error while interpolating %s: %s", path, e->message);
 }
 
-static err_t interpolate(struct compose_cx *cx, const struct compose_env *env, struct y_node *n, const struct c_path *at) {
+static err_t interpolate(struct compose_cx *cx, const struct compose_env *env, struct y_node *n,
+                         const struct c_path *at) {
     if (n->kind == Y_SEQ) {
         for (size_t i = 0; i < n->seq.n; i++)
             TRY(interpolate(cx, env, n->seq.v[i], C_IDX(at, i)));

@@ -45,11 +45,13 @@ static err_t project_name(struct loading *l) {
     if (name == NULL || name[0] == '\0')
         return NULL;
     if (!o->any_project_name && !compose_name_ok(name))
-        return y_hint(y_error(ERR_INVALID, at, "name",
-                              "invalid project name \"%s\": must consist only of lowercase alphanumeric characters, hyphens, and underscores as "
-                              "well as start with a letter or number",
-                              name),
-                      arena_printf(l->cx->a, "for example \"%s\"", compose_name_from(l->cx->a, name)));
+        return y_hint(
+            y_error(
+                ERR_INVALID, at, "name",
+                "invalid project name \"%s\": must consist only of lowercase alphanumeric characters, hyphens, and underscores as "
+                "well as start with a letter or number",
+                name),
+            arena_printf(l->cx->a, "for example \"%s\"", compose_name_from(l->cx->a, name)));
     l->name = name;
     compose_env_set(&l->env, "COMPOSE_PROJECT_NAME", name);
     return NULL;
@@ -106,7 +108,8 @@ static void facts(struct loading *l, struct compose_project *p) {
     p->n_warnings = l->cx->warnings.n;
 }
 
-err_t compose_load(struct arena *a, const struct compose_options *o, const struct compose_files *files, struct compose_project **ret) {
+err_t compose_load(struct arena *a, const struct compose_options *o, const struct compose_files *files,
+                   struct compose_project **ret) {
     struct compose_cx cx;
     compose_cx_init(&cx, a, o, files);
     struct loading l = {.cx = &cx};
@@ -115,7 +118,11 @@ err_t compose_load(struct arena *a, const struct compose_options *o, const struc
     copy_env(&l);
     TRY(read_sources(&l));
     TRY(project_name(&l));
-    struct compose_load_args in = {.sources = o->sources, .docs = l.docs, .n = o->n_sources, .dir = o->working_dir, .env = &l.env,
+    struct compose_load_args in = {.sources = o->sources,
+                                   .docs = l.docs,
+                                   .n = o->n_sources,
+                                   .dir = o->working_dir,
+                                   .env = &l.env,
                                    .resolve_paths = !o->no_resolve_paths};
     struct y_node *tree;
     TRY(compose_load_tree(&cx, &in, &tree));

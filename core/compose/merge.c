@@ -9,7 +9,8 @@ static const struct cs *child(const struct cs *s, struct str key) {
     return s->type == CS_MAP ? s->item : NULL;
 }
 
-static err_t merge_maps(struct compose_cx *cx, const struct cs *s, struct y_node *base, struct y_node *over, const struct c_path *at) {
+static err_t merge_maps(struct compose_cx *cx, const struct cs *s, struct y_node *base, struct y_node *over,
+                        const struct c_path *at) {
     for (size_t i = 0; i < over->map.n; i++) {
         struct y_entry *e = &over->map.v[i];
         struct y_node *old = y_getn(base, e->key), *merged = e->value;
@@ -23,10 +24,11 @@ static err_t merge_maps(struct compose_cx *cx, const struct cs *s, struct y_node
     return NULL;
 }
 
-static err_t cannot(struct compose_cx *cx, const struct y_node *base, const struct y_node *over, const struct c_path *at) {
+static err_t cannot(struct compose_cx *cx, const struct y_node *base, const struct y_node *over,
+                    const struct c_path *at) {
     char *path = c_path_str(cx->a, at);
-    return y_error(ERR_INVALID, over, path, "cannot override %s: a %s at %s:%u cannot take a %s", path, y_kind_name(base->kind), base->file,
-                   base->line, y_kind_name(over->kind));
+    return y_error(ERR_INVALID, over, path, "cannot override %s: a %s at %s:%u cannot take a %s", path,
+                   y_kind_name(base->kind), base->file, base->line, y_kind_name(over->kind));
 }
 
 static void append(struct compose_cx *cx, struct y_node *base, const struct y_node *over) {
@@ -34,7 +36,8 @@ static void append(struct compose_cx *cx, struct y_node *base, const struct y_no
         y_push(cx->a, base, over->seq.v[i]);
 }
 
-static err_t merge_lists(struct compose_cx *cx, const struct cs *s, struct y_node *base, struct y_node *over, const struct c_path *at) {
+static err_t merge_lists(struct compose_cx *cx, const struct cs *s, struct y_node *base, struct y_node *over,
+                         const struct c_path *at) {
     if (base->kind != Y_SEQ || over->kind != Y_SEQ)
         return cannot(cx, base, over, at);
     if (s->type != CS_HOSTS) {
@@ -53,7 +56,8 @@ static err_t merge_lists(struct compose_cx *cx, const struct cs *s, struct y_nod
 }
 
 /** Pools are told apart by their subnet. */
-static err_t merge_pools(struct compose_cx *cx, const struct cs *s, struct y_node *base, struct y_node *over, const struct c_path *at) {
+static err_t merge_pools(struct compose_cx *cx, const struct cs *s, struct y_node *base, struct y_node *over,
+                         const struct c_path *at) {
     if (base->kind != Y_SEQ || over->kind != Y_SEQ)
         return cannot(cx, base, over, at);
     struct map by_subnet;
@@ -76,8 +80,8 @@ static bool same_driver(const struct y_node *base, const struct y_node *over) {
     return a == NULL || b == NULL || y_eq(a, b);
 }
 
-static err_t merge_known(struct compose_cx *cx, const struct cs *s, struct y_node *base, struct y_node *over, const struct c_path *at,
-                         struct y_node **ret) {
+static err_t merge_known(struct compose_cx *cx, const struct cs *s, struct y_node *base, struct y_node *over,
+                         const struct c_path *at, struct y_node **ret) {
     TRY(compose_expand(cx, s, &base, at));
     TRY(compose_expand(cx, s, &over, at));
     *ret = base;
@@ -98,7 +102,8 @@ static err_t merge_known(struct compose_cx *cx, const struct cs *s, struct y_nod
     return NULL;
 }
 
-static err_t merge_any(struct compose_cx *cx, struct y_node *base, struct y_node *over, const struct c_path *at, struct y_node **ret) {
+static err_t merge_any(struct compose_cx *cx, struct y_node *base, struct y_node *over, const struct c_path *at,
+                       struct y_node **ret) {
     if (base->kind == Y_MAP && over->kind == Y_MAP) {
         *ret = base;
         return merge_maps(cx, NULL, base, over, at);
@@ -114,11 +119,12 @@ static err_t merge_any(struct compose_cx *cx, struct y_node *base, struct y_node
     return NULL;
 }
 
-err_t compose_merge(struct compose_cx *cx, const struct cs *s, struct y_node *base, struct y_node *over, const struct c_path *at,
-                    struct y_node **ret) {
+err_t compose_merge(struct compose_cx *cx, const struct cs *s, struct y_node *base, struct y_node *over,
+                    const struct c_path *at, struct y_node **ret) {
     if (s == NULL && at == NULL)
         s = &compose_schema;
-    bool replace = over->tag != Y_TAG_NONE || base->kind == Y_NULL || base->tag == Y_TAG_RESET || (s != NULL && s->merge == CSM_REPLACE);
+    bool replace = over->tag != Y_TAG_NONE || base->kind == Y_NULL || base->tag == Y_TAG_RESET ||
+                   (s != NULL && s->merge == CSM_REPLACE);
     if (replace) {
         *ret = over;
         return NULL;
@@ -179,8 +185,8 @@ static const char *unique_key(struct arena *a, const struct cs *s, const struct 
     case CSU_PORT:
         if (y_get_str(v, "target") == NULL)
             return NULL;
-        return arena_printf(a, "%s|%s|%s/%s", text_or(a, v, "host_ip", "0.0.0.0"), text_or(a, v, "published", ""), text_or(a, v, "target", ""),
-                            text_or(a, v, "protocol", "tcp"));
+        return arena_printf(a, "%s|%s|%s/%s", text_or(a, v, "host_ip", "0.0.0.0"), text_or(a, v, "published", ""),
+                            text_or(a, v, "target", ""), text_or(a, v, "protocol", "tcp"));
     case CSU_NONE:
         break;
     }
@@ -188,6 +194,8 @@ static const char *unique_key(struct arena *a, const struct cs *s, const struct 
 }
 
 static void unique_list(struct compose_cx *cx, const struct cs *s, struct y_node *l) {
+    if (l->seq.n < 2)
+        return;
     struct map seen; /* key -> index + 1 in the kept part */
     map_init(&seen, cx->a);
     size_t keep = 0;

@@ -16,8 +16,8 @@ static struct compose_strs strs_of_json(struct arena *a, const struct json *l) {
     return r;
 }
 
-static err_t services_of(struct compose_cx *cx, const struct y_node *file, const struct y_node *m, const struct json *rendered,
-                         struct compose_service **ret, size_t *n) {
+static err_t services_of(struct compose_cx *cx, const struct y_node *file, const struct y_node *m,
+                         const struct json *rendered, struct compose_service **ret, size_t *n) {
     *n = y_is(m, Y_MAP) ? m->map.n : 0;
     *ret = arena_new_array(cx->a, struct compose_service, *n + 1);
     for (size_t i = 0; i < *n; i++) {
@@ -30,7 +30,8 @@ static err_t services_of(struct compose_cx *cx, const struct y_node *file, const
         }
         s->canonical = json_getn(rendered, e->key);
         if (s->canonical == NULL)
-            TRY(compose_render(cx, &compose_service_schema, e->value, C_KEY(C_KEY(NULL, STR("services")), e->key), &s->canonical));
+            TRY(compose_render(cx, &compose_service_schema, e->value, C_KEY(C_KEY(NULL, STR("services")), e->key),
+                               &s->canonical));
         s->extra_hosts = strs_of_json(cx->a, json_get(s->canonical, "extra_hosts"));
         if (s->build != NULL)
             s->build->extra_hosts = strs_of_json(cx->a, json_path(s->canonical, "build", "extra_hosts", NULL));
@@ -59,7 +60,8 @@ static int cmp_network(const void *x, const void *y) {
     return strcmp(((const struct compose_network *)x)->key, ((const struct compose_network *)y)->key);
 }
 
-static void networks_of(struct arena *a, const struct y_node *m, const struct json *rendered, struct compose_project *p) {
+static void networks_of(struct arena *a, const struct y_node *m, const struct json *rendered,
+                        struct compose_project *p) {
     p->n_networks = y_is(m, Y_MAP) ? m->map.n : 0;
     p->networks = arena_new_array(a, struct compose_network, p->n_networks + 1);
     for (size_t i = 0; i < p->n_networks; i++) {
@@ -93,7 +95,8 @@ static int cmp_volume(const void *x, const void *y) {
     return strcmp(((const struct compose_volume *)x)->key, ((const struct compose_volume *)y)->key);
 }
 
-static void volumes_of(struct arena *a, const struct y_node *m, const struct json *rendered, struct compose_project *p) {
+static void volumes_of(struct arena *a, const struct y_node *m, const struct json *rendered,
+                       struct compose_project *p) {
     p->n_volumes = y_is(m, Y_MAP) ? m->map.n : 0;
     p->volumes = arena_new_array(a, struct compose_volume, p->n_volumes + 1);
     for (size_t i = 0; i < p->n_volumes; i++) {
@@ -118,7 +121,8 @@ static int cmp_object(const void *x, const void *y) {
     return strcmp(((const struct compose_object *)x)->key, ((const struct compose_object *)y)->key);
 }
 
-static struct compose_object *objects_of(struct arena *a, const struct y_node *m, const struct json *rendered, size_t *n) {
+static struct compose_object *objects_of(struct arena *a, const struct y_node *m, const struct json *rendered,
+                                         size_t *n) {
     *n = y_is(m, Y_MAP) ? m->map.n : 0;
     struct compose_object *v = arena_new_array(a, struct compose_object, *n + 1);
     for (size_t i = 0; i < *n; i++) {
@@ -141,7 +145,8 @@ static struct compose_object *objects_of(struct arena *a, const struct y_node *m
     return v;
 }
 
-err_t compose_model(struct compose_cx *cx, const struct y_node *file, const struct y_node *disabled, struct compose_project *p) {
+err_t compose_model(struct compose_cx *cx, const struct y_node *file, const struct y_node *disabled,
+                    struct compose_project *p) {
     struct arena *a = cx->a;
     TRY(compose_render(cx, NULL, file, NULL, &p->canonical));
     const struct json *j = p->canonical;

@@ -36,7 +36,8 @@ struct compose_build {
     size_t n_ulimits;
 };
 struct compose_port {
-    const char *name, *mode, *host_ip, *published /* "8080", "8000-8010" or NULL = ephemeral */, *protocol, *app_protocol;
+    const char *name, *mode, *host_ip, *published /* "8080", "8000-8010" or NULL = ephemeral */, *protocol,
+        *app_protocol;
     uint16_t target;
     struct compose_origin origin;
 };
@@ -73,7 +74,7 @@ struct compose_dependency {
 };
 struct compose_healthcheck {
     bool set, disable;
-    struct compose_strs test; /* ["CMD", ...], ["CMD-SHELL", line] or ["NONE"] */
+    struct compose_strs test;                                /* ["CMD", ...], ["CMD-SHELL", line] or ["NONE"] */
     int64_t interval, timeout, start_period, start_interval; /* ns or COMPOSE_UNSET */
     int64_t retries;
 };
@@ -170,7 +171,7 @@ struct compose_service {
     struct compose_deploy deploy;
     const char *pull_policy, *platform, *user, *working_dir, *stop_signal;
     int64_t stop_grace_period; /* ns */
-    int64_t scale;             /* what the file says (scale or deploy.replicas), 1 when it says nothing; 0 is possible */
+    int64_t scale; /* what the file says (scale or deploy.replicas), 1 when it says nothing; 0 is possible */
     struct compose_strs extra_hosts /* "host=ip" sorted */, dns, dns_search, dns_opt;
     const char *log_driver;
     struct compose_kvs log_options;
@@ -183,7 +184,8 @@ struct compose_service {
     size_t n_ulimits;
     bool privileged, read_only, tty, stdin_open, oom_kill_disable;
     enum compose_tri init, attach;
-    int64_t mem_limit, mem_reservation, memswap_limit, mem_swappiness, shm_size, pids_limit; /* COMPOSE_UNSET when absent */
+    int64_t mem_limit, mem_reservation, memswap_limit, mem_swappiness, shm_size,
+        pids_limit; /* COMPOSE_UNSET when absent */
     int64_t cpu_count, cpu_shares, cpu_quota, cpu_period, cpu_rt_period, cpu_rt_runtime, oom_score_adj;
     double cpus, cpu_percent; /* 0 = unset */
     const char *cpuset, *pid, *ipc, *uts, *userns_mode, *cgroup, *cgroup_parent, *runtime, *isolation;
@@ -255,7 +257,8 @@ struct compose_project {
     struct json *canonical;         /* the whole project as `docker compose config --format json` shows it */
 };
 
-const struct compose_service *compose_service_find(const struct compose_project *p, const char *name); /* NULL if not enabled */
+const struct compose_service *compose_service_find(const struct compose_project *p,
+                                                   const char *name); /* NULL if not enabled */
 const struct compose_network *compose_network_find(const struct compose_project *p, const char *key);
 const struct compose_volume *compose_volume_find(const struct compose_project *p, const char *key);
 const struct compose_object *compose_config_find(const struct compose_project *p, const char *key);

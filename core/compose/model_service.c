@@ -3,7 +3,8 @@
 #include "core/compose/model_read.h"
 
 /** Allocate `n` zeroed elements for a list member and its count. */
-#define LIST(a, type, list, count) ((count) = y_is((list), Y_SEQ) ? (list)->seq.n : 0, arena_new_array((a), type, (count) + 1))
+#define LIST(a, type, list, count)                                                                                     \
+    ((count) = y_is((list), Y_SEQ) ? (list)->seq.n : 0, arena_new_array((a), type, (count) + 1))
 
 static struct compose_build *build_of(struct arena *a, const struct y_node *b) {
     if (!y_is(b, Y_MAP))
@@ -66,7 +67,8 @@ static enum compose_mount_type mount_type(const char *s) {
 static void mounts_of(struct arena *a, const struct y_node *l, struct compose_service *s) {
     s->volumes = LIST(a, struct compose_mount, l, s->n_volumes);
     for (size_t i = 0; i < s->n_volumes; i++) {
-        const struct y_node *v = l->seq.v[i], *bind = y_get(v, "bind"), *vol = y_get(v, "volume"), *tmpfs = y_get(v, "tmpfs");
+        const struct y_node *v = l->seq.v[i], *bind = y_get(v, "bind"), *vol = y_get(v, "volume"),
+                            *tmpfs = y_get(v, "tmpfs");
         const struct y_node *source = y_get(v, "source");
         const char *sub = model_text(vol, "subpath");
         s->volumes[i] = (struct compose_mount){
@@ -252,13 +254,15 @@ static void lists_of(struct arena *a, const struct y_node *n, struct compose_ser
     s->devices = LIST(a, struct compose_device, devices, s->n_devices);
     for (size_t i = 0; i < s->n_devices; i++) {
         const struct y_node *d = devices->seq.v[i];
-        const char *source = model_text(d, "source"), *target = model_text(d, "target"), *perm = model_text(d, "permissions");
+        const char *source = model_text(d, "source"), *target = model_text(d, "target"),
+                   *perm = model_text(d, "permissions");
         s->devices[i] = (struct compose_device){source, target != NULL ? target : source, perm != NULL ? perm : "rwm"};
     }
     s->env_files = LIST(a, struct compose_env_file, env, s->n_env_files);
     for (size_t i = 0; i < s->n_env_files; i++) {
         const struct y_node *f = env->seq.v[i];
-        s->env_files[i] = (struct compose_env_file){model_text(f, "path"), model_text(f, "format"), y_get_bool(f, "required", true)};
+        s->env_files[i] =
+            (struct compose_env_file){model_text(f, "path"), model_text(f, "format"), y_get_bool(f, "required", true)};
     }
     s->gpus = requests_of(a, y_get(n, "gpus"), &s->n_gpus);
     s->ulimits = model_ulimits(a, y_get(n, "ulimits"), &s->n_ulimits);
@@ -275,39 +279,62 @@ struct row {
     const char *key;
     size_t at;
 };
-#define ROW(member) {#member, offsetof(struct compose_service, member)}
+#define ROW(member)                                                                                                    \
+    { #member, offsetof(struct compose_service, member) }
 #define FIELD(s, r, type) (*(type *)(void *)((char *)(s) + (r)->at))
 #define EACH_ROW(r, rows) (const struct row *r = (rows); r < (rows) + ARRAY_LEN(rows); r++)
 
 static const struct row texts[] = {
-    ROW(image),       ROW(network_mode), ROW(restart), ROW(container_name), ROW(hostname),    ROW(domainname),
-    ROW(mac_address), ROW(pull_policy),  ROW(platform), ROW(user),          ROW(working_dir), ROW(stop_signal),
-    ROW(cpuset),      ROW(pid),          ROW(ipc),      ROW(uts),           ROW(userns_mode), ROW(cgroup),
-    ROW(cgroup_parent), ROW(runtime),    ROW(isolation),
+    ROW(image),       ROW(network_mode), ROW(restart),       ROW(container_name),
+    ROW(hostname),    ROW(domainname),   ROW(mac_address),   ROW(pull_policy),
+    ROW(platform),    ROW(user),         ROW(working_dir),   ROW(stop_signal),
+    ROW(cpuset),      ROW(pid),          ROW(ipc),           ROW(uts),
+    ROW(userns_mode), ROW(cgroup),       ROW(cgroup_parent), ROW(runtime),
+    ROW(isolation),
 };
 static const struct row ints[] = {
-    ROW(mem_limit),  ROW(mem_reservation), ROW(memswap_limit), ROW(mem_swappiness), ROW(shm_size),       ROW(pids_limit),    ROW(cpu_count),
-    ROW(cpu_shares), ROW(cpu_quota),       ROW(cpu_period),    ROW(cpu_rt_period),  ROW(cpu_rt_runtime), ROW(oom_score_adj),
+    ROW(mem_limit),     ROW(mem_reservation), ROW(memswap_limit), ROW(mem_swappiness), ROW(shm_size),
+    ROW(pids_limit),    ROW(cpu_count),       ROW(cpu_shares),    ROW(cpu_quota),      ROW(cpu_period),
+    ROW(cpu_rt_period), ROW(cpu_rt_runtime),  ROW(oom_score_adj),
 };
 static const struct row bools[] = {ROW(privileged), ROW(read_only), ROW(tty), ROW(stdin_open), ROW(oom_kill_disable)};
 static const struct row strs[] = {
-    ROW(command), ROW(entrypoint),   ROW(expose),    ROW(tmpfs),               ROW(volumes_from), ROW(profiles),       ROW(extra_hosts),
-    ROW(dns),     ROW(dns_search),   ROW(dns_opt),   ROW(cap_add),             ROW(cap_drop),     ROW(security_opt),   ROW(group_add),
-    ROW(links),   ROW(external_links), ROW(device_cgroup_rules),
+    ROW(command),
+    ROW(entrypoint),
+    ROW(expose),
+    ROW(tmpfs),
+    ROW(volumes_from),
+    ROW(profiles),
+    ROW(extra_hosts),
+    ROW(dns),
+    ROW(dns_search),
+    ROW(dns_opt),
+    ROW(cap_add),
+    ROW(cap_drop),
+    ROW(security_opt),
+    ROW(group_add),
+    ROW(links),
+    ROW(external_links),
+    ROW(device_cgroup_rules),
 };
 static const struct row kvs[] = {ROW(labels), ROW(annotations), ROW(sysctls), ROW(storage_opt)};
 
 static void plain_members(struct arena *a, const struct y_node *n, struct compose_service *s) {
-    for EACH_ROW(r, texts)
-        FIELD(s, r, const char *) = model_text(n, r->key);
-    for EACH_ROW(r, ints)
-        FIELD(s, r, int64_t) = model_int(n, r->key);
-    for EACH_ROW(r, bools)
-        FIELD(s, r, bool) = y_get_bool(n, r->key, false);
-    for EACH_ROW(r, strs)
-        FIELD(s, r, struct compose_strs) = model_strs(a, y_get(n, r->key));
-    for EACH_ROW(r, kvs)
-        FIELD(s, r, struct compose_kvs) = model_kvs(a, y_get(n, r->key), false);
+    for
+        EACH_ROW(r, texts)
+    FIELD(s, r, const char *) = model_text(n, r->key);
+    for
+        EACH_ROW(r, ints)
+    FIELD(s, r, int64_t) = model_int(n, r->key);
+    for
+        EACH_ROW(r, bools)
+    FIELD(s, r, bool) = y_get_bool(n, r->key, false);
+    for
+        EACH_ROW(r, strs)
+    FIELD(s, r, struct compose_strs) = model_strs(a, y_get(n, r->key));
+    for
+        EACH_ROW(r, kvs)
+    FIELD(s, r, struct compose_kvs) = model_kvs(a, y_get(n, r->key), false);
 }
 
 static int64_t scale_of(const struct compose_service *s, const struct y_node *n) {
@@ -317,7 +344,8 @@ static int64_t scale_of(const struct compose_service *s, const struct y_node *n)
     return scale == COMPOSE_UNSET ? 1 : scale;
 }
 
-void model_service(struct compose_cx *cx, const struct y_node *file, const struct y_node *node, const char *name, struct compose_service *s) {
+void model_service(struct compose_cx *cx, const struct y_node *file, const struct y_node *node, const char *name,
+                   struct compose_service *s) {
     struct arena *a = cx->a;
     (void)file;
     *s = (struct compose_service){.name = name, .origin = model_origin(node), .node = node};

@@ -12,9 +12,7 @@ static struct y_node *map_in(struct arena *a, struct y_node *parent, const char 
     return m;
 }
 
-static bool truthy_name(const struct y_node *n) {
-    return y_str(n) != NULL && n->text.n > 0;
-}
+static bool truthy_name(const struct y_node *n) { return y_str(n) != NULL && n->text.n > 0; }
 
 /* ---- defaults ---- */
 
@@ -105,14 +103,17 @@ void compose_resolve_environment(struct compose_cx *cx, struct y_node *file, con
     resolve_content(cx, y_get(file, "configs"), env);
 }
 
-static err_t read_env_file(struct compose_cx *cx, const struct y_node *f, const struct compose_env *env, struct map *vars) {
+static err_t read_env_file(struct compose_cx *cx, const struct y_node *f, const struct compose_env *env,
+                           struct map *vars) {
     const char *path = y_get_str(f, "path"), *format = y_get_str(f, "format");
     struct str text;
     if (path == NULL)
         return NULL;
     err_t e = compose_read_file(cx, compose_path_join(cx->a, cx->o->working_dir, path), y_get(f, "path"), &text);
     if (e != NULL && err_is(e, ERR_NOT_FOUND))
-        return y_get_bool(f, "required", true) ? y_error(ERR_NOT_FOUND, y_get(f, "path"), NULL, "env file %s not found", path) : NULL;
+        return y_get_bool(f, "required", true)
+                   ? y_error(ERR_NOT_FOUND, y_get(f, "path"), NULL, "env file %s not found", path)
+                   : NULL;
     TRY(e);
     if (z_eq(format, "raw"))
         return compose_dotenv_raw(cx, text, path, env, vars);
@@ -152,7 +153,8 @@ static struct y_node *from_file(struct compose_cx *cx, const struct y_node *ref,
 }
 
 /** `environment:` wins over env_file, a later file over an earlier; expansion sees the project's and the service's variables. */
-err_t compose_env_files(struct compose_cx *cx, struct y_node *service, const char *name, const struct compose_env *env) {
+err_t compose_env_files(struct compose_cx *cx, struct y_node *service, const char *name,
+                        const struct compose_env *env) {
     struct y_node *files = y_get(service, "env_file");
     (void)name;
     TRY(label_files(cx, service, env));
@@ -197,7 +199,8 @@ err_t compose_env_files(struct compose_cx *cx, struct y_node *service, const cha
 
 /* ---- names and implicit dependencies ---- */
 
-static void depend(struct compose_cx *cx, struct y_node *service, struct str on, bool restart, const struct y_node *at) {
+static void depend(struct compose_cx *cx, struct y_node *service, struct str on, bool restart,
+                   const struct y_node *at) {
     struct y_node *deps = y_get(service, "depends_on");
     if (!y_is(deps, Y_MAP)) {
         deps = y_new(cx->a, Y_MAP, at);
@@ -300,9 +303,7 @@ err_t compose_normalize(struct compose_cx *cx, struct y_node *file, const struct
 
 /* ---- project names ---- */
 
-static bool name_char(char c) {
-    return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_' || c == '-';
-}
+static bool name_char(char c) { return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_' || c == '-'; }
 
 char *compose_name_from(struct arena *a, const char *s) {
     char *out = str_lower(a, str_of(s));

@@ -2,9 +2,7 @@
 
 #include "core/compose/stages.h"
 
-static int cmp_names(const void *a, const void *b) {
-    return strcmp(*(const char *const *)a, *(const char *const *)b);
-}
+static int cmp_names(const void *a, const void *b) { return strcmp(*(const char *const *)a, *(const char *const *)b); }
 
 struct graph {
     struct arena *a;
@@ -22,7 +20,8 @@ static size_t index_of(const struct compose_project *p, const char *name) {
 /** `up`: from a dependency to what depends on it; else the other way round. */
 static struct graph graph_of(struct arena *a, const struct compose_project *p, bool up) {
     size_t n = p->n_services;
-    struct graph g = {a, p, arena_new_array(a, compose_names, n + 1), arena_new_array(a, size_t, n + 1), arena_new_array(a, bool, n + 1)};
+    struct graph g = {a, p, arena_new_array(a, compose_names, n + 1), arena_new_array(a, size_t, n + 1),
+                      arena_new_array(a, bool, n + 1)};
     for (size_t i = 0; i < n; i++) {
         compose_names deps = {0};
         compose_dependencies(a, p->services[i].node, &deps);
@@ -39,7 +38,8 @@ static struct graph graph_of(struct arena *a, const struct compose_project *p, b
 }
 
 /** Everything that depends on a root (down) or that a root depends on (up), roots included. */
-static bool *reach(struct arena *a, const struct compose_project *p, bool up, const char *const *roots, size_t n_roots) {
+static bool *reach(struct arena *a, const struct compose_project *p, bool up, const char *const *roots,
+                   size_t n_roots) {
     struct graph g = graph_of(a, p, !up);
     compose_names todo = {0};
     for (size_t i = 0; i < n_roots; i++)

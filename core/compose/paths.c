@@ -71,7 +71,8 @@ static err_t resolve(struct walk *w, struct y_node *n, const char *where) {
     if (s[0] == '~' && (s[1] == '/' || s[1] == '\0')) {
         const char *home = o != NULL && o->home != NULL ? o->home : compose_env_get(w->env, "HOME");
         if (home == NULL)
-            return y_hint(y_error(ERR_INVALID, n, where, "%s: \"%s\": there is no home directory here", where, s), "write the full path");
+            return y_hint(y_error(ERR_INVALID, n, where, "%s: \"%s\": there is no home directory here", where, s),
+                          "write the full path");
         n->text = str_of(compose_path_join(w->cx->a, home, s[1] != '\0' ? s + 2 : "."));
         return NULL;
     }
@@ -94,7 +95,8 @@ static err_t resolve_build(struct walk *w, struct y_node *build, const char *p) 
     for (size_t i = 0; y_is(extra, Y_MAP) && i < extra->map.n; i++) {
         const char *s = y_str(extra->map.v[i].value);
         if (s != NULL && !not_a_path(s))
-            TRY(resolve(w, extra->map.v[i].value, arena_printf(a, "%s.additional_contexts.%s", p, extra->map.v[i].key.p)));
+            TRY(resolve(w, extra->map.v[i].value,
+                        arena_printf(a, "%s.additional_contexts.%s", p, extra->map.v[i].key.p)));
     }
     struct y_node *ssh = y_get(build, "ssh");
     for (size_t i = 0; y_is(ssh, Y_MAP) && i < ssh->map.n; i++) {
@@ -136,7 +138,8 @@ static err_t resolve_service(struct walk *w, struct y_node *s, const char *name)
 
 static err_t resolve_objects(struct walk *w, struct y_node *m, const char *section) {
     for (size_t i = 0; y_is(m, Y_MAP) && i < m->map.n; i++)
-        TRY(resolve(w, y_get(m->map.v[i].value, "file"), arena_printf(w->cx->a, "%s.%s.file", section, m->map.v[i].key.p)));
+        TRY(resolve(w, y_get(m->map.v[i].value, "file"),
+                    arena_printf(w->cx->a, "%s.%s.file", section, m->map.v[i].key.p)));
     return NULL;
 }
 
@@ -148,12 +151,14 @@ static err_t resolve_volumes(struct walk *w, struct y_node *m) {
         if (driver != NULL && driver[0] != '\0' && !z_eq(driver, "local"))
             continue;
         if (z_eq(o, "bind"))
-            TRY(resolve(w, y_get(opts, "device"), arena_printf(w->cx->a, "volumes.%s.driver_opts.device", m->map.v[i].key.p)));
+            TRY(resolve(w, y_get(opts, "device"),
+                        arena_printf(w->cx->a, "volumes.%s.driver_opts.device", m->map.v[i].key.p)));
     }
     return NULL;
 }
 
-err_t compose_resolve_paths(struct compose_cx *cx, struct y_node *file, const char *dir, const struct compose_env *env) {
+err_t compose_resolve_paths(struct compose_cx *cx, struct y_node *file, const char *dir,
+                            const struct compose_env *env) {
     struct walk w = {cx, dir, env};
     struct y_node *services = y_get(file, "services");
     for (size_t i = 0; y_is(services, Y_MAP) && i < services->map.n; i++)

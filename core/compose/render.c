@@ -56,7 +56,8 @@ static err_t hosts(struct compose_cx *cx, const struct y_node *l, const struct c
     return NULL;
 }
 
-static err_t object(struct compose_cx *cx, const struct cs *s, const struct y_node *m, const struct c_path *at, struct json **ret) {
+static err_t object(struct compose_cx *cx, const struct cs *s, const struct y_node *m, const struct c_path *at,
+                    struct json **ret) {
     struct json *o = json_object(cx->a);
     if (s == &compose_service_schema) {
         json_set(cx->a, o, "command", json_null(cx->a)); /* null (the image's own) differs from [] and is shown */
@@ -76,7 +77,8 @@ static err_t object(struct compose_cx *cx, const struct cs *s, const struct y_no
     return NULL;
 }
 
-static err_t list(struct compose_cx *cx, const struct cs *s, const struct y_node *l, const struct c_path *at, struct json **ret) {
+static err_t list(struct compose_cx *cx, const struct cs *s, const struct y_node *l, const struct c_path *at,
+                  struct json **ret) {
     struct json *a = json_array(cx->a);
     for (size_t i = 0; i < l->seq.n; i++) {
         struct json *v;
@@ -90,7 +92,8 @@ static err_t list(struct compose_cx *cx, const struct cs *s, const struct y_node
     return NULL;
 }
 
-err_t compose_render(struct compose_cx *cx, const struct cs *s, const struct y_node *n, const struct c_path *at, struct json **ret) {
+err_t compose_render(struct compose_cx *cx, const struct cs *s, const struct y_node *n, const struct c_path *at,
+                     struct json **ret) {
     if (s == NULL)
         s = &compose_schema;
     if (n->kind == Y_MAP && s->shorthand == CSS_SSH)

@@ -1,13 +1,9 @@
 #include "core/compose/schema.h"
 
 #define S(T, ...)                                                                                                      \
-    &(const struct cs) {                                                                                               \
-        .type = CS_##T, __VA_ARGS__                                                                                    \
-    }
+    &(const struct cs) { .type = CS_##T, __VA_ARGS__ }
 #define VALUES(...)                                                                                                    \
-    (const char *const[]) {                                                                                            \
-        __VA_ARGS__, NULL                                                                                              \
-    }
+    (const char *const[]) { __VA_ARGS__, NULL }
 
 static const struct cs str_list = {.type = CS_STRS};
 static const struct cs str_set = {.type = CS_STRS, .flags = CSF_UNIQUE};
@@ -68,7 +64,8 @@ static const struct cs_field build_fields[] = {
 };
 
 static const struct cs_field blkio_rate_fields[] = {{"path", &text}, {"rate", &bytes}, {0}};
-static const struct cs blkio_rates = {.type = CS_LIST, .item = S(OBJECT, .fields = blkio_rate_fields, .flags = CSF_NO_EXT)};
+static const struct cs blkio_rates = {.type = CS_LIST,
+                                      .item = S(OBJECT, .fields = blkio_rate_fields, .flags = CSF_NO_EXT)};
 static const struct cs_field blkio_weight_fields[] = {{"path", &text}, {"weight", &integer}, {0}};
 static const struct cs_field blkio_fields[] = {
     {"device_read_bps", &blkio_rates},
@@ -97,7 +94,8 @@ static const struct cs depends_on = {
 };
 
 static const struct cs_field request_fields[] = {
-    {"capabilities", &str_set}, {"count", S(COUNT)}, {"device_ids", &str_set}, {"driver", &text}, {"options", &key_values}, {0},
+    {"capabilities", &str_set}, {"count", S(COUNT)},      {"device_ids", &str_set},
+    {"driver", &text},          {"options", &key_values}, {0},
 };
 
 static const struct cs_field hook_fields[] = {
@@ -110,7 +108,8 @@ static const struct cs_field hook_fields[] = {
     {"environment", &environment},
     {0},
 };
-static const struct cs hooks = {.type = CS_LIST, .item = S(OBJECT, .fields = hook_fields, .required = VALUES("command"))};
+static const struct cs hooks = {.type = CS_LIST,
+                                .item = S(OBJECT, .fields = hook_fields, .required = VALUES("command"))};
 static const struct cs start_hooks = {.type = CS_LIST, .item = S(OBJECT, .fields = hook_fields)};
 
 static const struct cs_field watch_fields[] = {
@@ -124,7 +123,8 @@ static const struct cs_field watch_fields[] = {
     {0},
 };
 static const struct cs_field develop_fields[] = {
-    {"watch", S(LIST, .item = S(OBJECT, .fields = watch_fields, .required = VALUES("path", "action")))}, {0},
+    {"watch", S(LIST, .item = S(OBJECT, .fields = watch_fields, .required = VALUES("path", "action")))},
+    {0},
 };
 
 static const struct cs_field rollout_fields[] = {
@@ -148,7 +148,9 @@ static const struct cs_field reservation_fields[] = {
     {0},
 };
 static const struct cs_field resource_fields[] = {
-    {"limits", S(OBJECT, .fields = limit_fields)}, {"reservations", S(OBJECT, .fields = reservation_fields)}, {0},
+    {"limits", S(OBJECT, .fields = limit_fields)},
+    {"reservations", S(OBJECT, .fields = reservation_fields)},
+    {0},
 };
 static const struct cs_field restart_fields[] = {
     {"condition", &text}, {"delay", &duration}, {"max_attempts", &integer}, {"window", &duration}, {0},
@@ -178,40 +180,25 @@ static const struct cs_field env_file_fields[] = {{"path", &text}, {"format", &t
 static const struct cs_field extends_fields[] = {{"service", &text}, {"file", &text}, {0}};
 
 static const struct cs_field healthcheck_fields[] = {
-    {"disable", &boolean},
-    {"interval", &duration},
-    {"retries", &integer},
-    {"test", S(TEST, .merge = CSM_REPLACE)},
-    {"timeout", &duration},
-    {"start_period", &duration},
-    {"start_interval", &duration},
-    {0},
+    {"disable", &boolean},         {"interval", &duration},
+    {"retries", &integer},         {"test", S(TEST, .merge = CSM_REPLACE)},
+    {"timeout", &duration},        {"start_period", &duration},
+    {"start_interval", &duration}, {0},
 };
 
 static const struct cs_field logging_fields[] = {{"driver", &text}, {"options", S(DICT, .flags = CSF_NULLS)}, {0}};
 static const struct cs_field service_model_fields[] = {{"endpoint_var", &text}, {"model_var", &text}, {0}};
 static const struct cs_field attachment_fields[] = {
-    {"aliases", &unique_strs},
-    {"interface_name", &text},
-    {"ipv4_address", &text},
-    {"ipv6_address", &text},
-    {"link_local_ips", &unique_strs},
-    {"mac_address", &text},
-    {"driver_opts", &dict},
-    {"priority", &integer},
-    {"gw_priority", &integer},
-    {0},
+    {"aliases", &unique_strs},        {"interface_name", &text},
+    {"ipv4_address", &text},          {"ipv6_address", &text},
+    {"link_local_ips", &unique_strs}, {"mac_address", &text},
+    {"driver_opts", &dict},           {"priority", &integer},
+    {"gw_priority", &integer},        {0},
 };
 
 static const struct cs_field port_fields[] = {
-    {"name", &text},
-    {"mode", &text},
-    {"host_ip", &text},
-    {"target", &integer},
-    {"published", S(SCALAR)},
-    {"protocol", &text},
-    {"app_protocol", &text},
-    {0},
+    {"name", &text},          {"mode", &text},     {"host_ip", &text},      {"target", &integer},
+    {"published", S(SCALAR)}, {"protocol", &text}, {"app_protocol", &text}, {0},
 };
 
 static const struct cs_field provider_fields[] = {
@@ -224,7 +211,8 @@ static const struct cs_field bind_fields[] = {
     {"selinux", S(STRING, .values = VALUES("z", "Z"))},
     {0},
 };
-static const struct cs_field volume_opt_fields[] = {{"labels", &key_values}, {"nocopy", &boolean}, {"subpath", &text}, {0}};
+static const struct cs_field volume_opt_fields[] = {
+    {"labels", &key_values}, {"nocopy", &boolean}, {"subpath", &text}, {0}};
 static const struct cs_field tmpfs_fields[] = {{"size", &bytes}, {"mode", S(MODE)}, {0}};
 static const struct cs_field image_opt_fields[] = {{"subpath", &text}, {0}};
 static const struct cs_field mount_fields[] = {
@@ -268,8 +256,9 @@ static const struct cs_field service_fields[] = {
     {"credential_spec", S(OBJECT, .fields = credential_fields)},
     {"depends_on", &depends_on},
     {"device_cgroup_rules", &str_set},
-    {"devices", S(LIST, .item = S(OBJECT, .fields = device_fields, .required = VALUES("source"), .shorthand = CSS_DEVICE),
-                  .unique = CSU_TARGET)},
+    {"devices",
+     S(LIST, .item = S(OBJECT, .fields = device_fields, .required = VALUES("source"), .shorthand = CSS_DEVICE),
+       .unique = CSU_TARGET)},
     {"dns", S(STRS, .flags = CSF_ALSO_STRING | CSF_OMIT_EMPTY, .merge = CSM_APPEND, .unique = CSU_VALUE)},
     {"dns_opt", S(STRS, .merge = CSM_APPEND, .unique = CSU_VALUE)},
     {"dns_search", S(STRS, .flags = CSF_ALSO_STRING | CSF_OMIT_EMPTY, .merge = CSM_APPEND, .unique = CSU_VALUE)},
@@ -280,7 +269,8 @@ static const struct cs_field service_fields[] = {
     {"label_file", S(STRS, .flags = CSF_ALSO_STRING, .merge = CSM_APPEND)},
     {"environment", &environment},
     {"expose", S(STRS, .flags = CSF_NUMBERS, .unique = CSU_VALUE)},
-    {"extends", S(OBJECT, .fields = extends_fields, .required = VALUES("service"), .shorthand = CSS_EXTENDS, .flags = CSF_NO_EXT)},
+    {"extends",
+     S(OBJECT, .fields = extends_fields, .required = VALUES("service"), .shorthand = CSS_EXTENDS, .flags = CSF_NO_EXT)},
     {"provider", S(OBJECT, .fields = provider_fields, .required = VALUES("type"))},
     {"external_links", &str_set},
     {"extra_hosts", &hosts},
@@ -300,11 +290,11 @@ static const struct cs_field service_fields[] = {
     {"mem_reservation", &bytes},
     {"mem_swappiness", &integer},
     {"memswap_limit", &bytes},
-    {"models", S(MAP, .item = S(OBJECT, .fields = service_model_fields, .flags = CSF_NULL), .flags = CSF_NO_EXT | CSF_NAMES,
-                 .shorthand = CSS_NAMES, .merge = CSM_NAMES)},
+    {"models", S(MAP, .item = S(OBJECT, .fields = service_model_fields, .flags = CSF_NULL),
+                 .flags = CSF_NO_EXT | CSF_NAMES, .shorthand = CSS_NAMES, .merge = CSM_NAMES)},
     {"network_mode", &text},
-    {"networks", S(MAP, .item = S(OBJECT, .fields = attachment_fields, .flags = CSF_NULL), .flags = CSF_NO_EXT | CSF_NAMES,
-                   .shorthand = CSS_NAMES, .merge = CSM_NAMES)},
+    {"networks", S(MAP, .item = S(OBJECT, .fields = attachment_fields, .flags = CSF_NULL),
+                   .flags = CSF_NO_EXT | CSF_NAMES, .shorthand = CSS_NAMES, .merge = CSM_NAMES)},
     {"oom_kill_disable", &boolean},
     {"oom_score_adj", S(INT, .min = -1000, .max = 1000)},
     {"pid", S(STRING, .flags = CSF_NULL)},
@@ -374,25 +364,22 @@ static const struct cs_field volume_fields[] = {
     {"name", &text}, {"driver", &text}, {"driver_opts", &dict}, {"external", &external}, {"labels", &key_values}, {0},
 };
 static const struct cs_field secret_fields[] = {
-    {"name", &text},
-    {"environment", &text},
-    {"file", &text},
-    {"external", &external},
-    {"labels", &key_values},
-    {"driver", &text},
-    {"driver_opts", &dict},
-    {"template_driver", &text},
-    {0},
+    {"name", &text},         {"environment", &text},     {"file", &text},
+    {"external", &external}, {"labels", &key_values},    {"driver", &text},
+    {"driver_opts", &dict},  {"template_driver", &text}, {0},
 };
 static const struct cs_field config_fields[] = {
-    {"name", &text},         {"content", &text},          {"environment", &text},     {"file", &text},
+    {"name", &text},         {"content", &text},      {"environment", &text},     {"file", &text},
     {"external", &external}, {"labels", &key_values}, {"template_driver", &text}, {0},
 };
 static const struct cs_field model_fields[] = {
     {"name", &text}, {"model", &text}, {"context_size", S(INT, .flags = CSF_STRICT)}, {"runtime_flags", &str_list}, {0},
 };
 static const struct cs_field include_fields[] = {
-    {"path", &str_or_list}, {"env_file", &str_or_list}, {"project_directory", &text}, {0},
+    {"path", &str_or_list},
+    {"env_file", &str_or_list},
+    {"project_directory", &text},
+    {0},
 };
 
 #define NAMED(item_) S(MAP, .flags = CSF_NO_EXT | CSF_NAMES, .item = item_)
@@ -411,8 +398,10 @@ static const struct cs_field file_fields[] = {
 const struct cs compose_schema = {.type = CS_OBJECT, .fields = file_fields};
 
 const struct cs *cs_field(const struct cs *object, struct str key) {
+    if (key.n == 0)
+        return NULL;
     for (const struct cs_field *f = object->fields; f != NULL && f->name != NULL; f++) {
-        if (str_eqz(key, f->name))
+        if (f->name[0] == key.p[0] && strncmp(f->name, key.p, key.n) == 0 && f->name[key.n] == '\0')
             return f->s;
     }
     return NULL;

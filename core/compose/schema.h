@@ -27,18 +27,18 @@ enum cs_type {
     CS_LIST,     /* of item */
 };
 enum cs_flag {
-    CSF_NULL = 1,        /* null allowed */
-    CSF_ALSO_STRING = 2, /* one string instead of a list */
-    CSF_NUMBERS = 4,     /* list elements may be numbers */
-    CSF_NO_EXT = 8,      /* x- keys are not extensions here (names of the user), or are refused */
-    CSF_NULLS = 16,      /* null values stay null (environment, args) */
-    CSF_OPEN = 32,       /* unknown keys are accepted */
-    CSF_LISTS = 64,      /* values may be lists */
-    CSF_STRICT = 128,    /* no string form: the schema wants the type itself */
-    CSF_OMIT_EMPTY = 256,  /* empty strings are dropped from the list */
-    CSF_ENV = 512,         /* names must not end with a space */
-    CSF_NAMES = 1024,      /* keys match [a-zA-Z0-9._-]+ */
-    CSF_UNIQUE = 2048,     /* repeated elements are an error */
+    CSF_NULL = 1,         /* null allowed */
+    CSF_ALSO_STRING = 2,  /* one string instead of a list */
+    CSF_NUMBERS = 4,      /* list elements may be numbers */
+    CSF_NO_EXT = 8,       /* x- keys are not extensions here (names of the user), or are refused */
+    CSF_NULLS = 16,       /* null values stay null (environment, args) */
+    CSF_OPEN = 32,        /* unknown keys are accepted */
+    CSF_LISTS = 64,       /* values may be lists */
+    CSF_STRICT = 128,     /* no string form: the schema wants the type itself */
+    CSF_OMIT_EMPTY = 256, /* empty strings are dropped from the list */
+    CSF_ENV = 512,        /* names must not end with a space */
+    CSF_NAMES = 1024,     /* keys match [a-zA-Z0-9._-]+ */
+    CSF_UNIQUE = 2048,    /* repeated elements are an error */
 };
 /* What may stand instead of the long form, and how to expand it (canonical.c). */
 enum cs_short {
@@ -84,18 +84,18 @@ struct cs_field {
 struct cs {
     enum cs_type type;
     unsigned flags;
-    const struct cs_field *fields;   /* CS_OBJECT; ends with a NULL name */
-    const struct cs *item;           /* CS_MAP, CS_LIST */
-    const char *const *values;       /* enumeration, NULL-terminated */
-    const char *const *required;     /* keys an object must have */
-    const char *prefix;              /* CSU_FILE_REF: directory of default targets */
+    const struct cs_field *fields; /* CS_OBJECT; ends with a NULL name */
+    const struct cs *item;         /* CS_MAP, CS_LIST */
+    const char *const *values;     /* enumeration, NULL-terminated */
+    const char *const *required;   /* keys an object must have */
+    const char *prefix;            /* CSU_FILE_REF: directory of default targets */
     enum cs_short shorthand;
     enum cs_merge merge;
     enum cs_unique unique;
     int64_t min, max; /* checked for integers when not both 0 */
 };
 
-extern const struct cs compose_schema;  /* a whole file */
+extern const struct cs compose_schema; /* a whole file */
 extern const struct cs compose_service_schema;
 const struct cs *cs_field(const struct cs *object, struct str key); /* NULL if unknown */
 /** Schema below a path pattern such as "services.*.build.ssh"; NULL if there is none. */

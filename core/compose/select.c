@@ -33,7 +33,8 @@ static err_t enable(struct compose_cx *cx, const struct y_node *services, const 
     return NULL;
 }
 
-static void split(struct compose_cx *cx, struct y_node *services, compose_names *active, struct compose_selection *ret) {
+static void split(struct compose_cx *cx, struct y_node *services, compose_names *active,
+                  struct compose_selection *ret) {
     ret->enabled = y_new(cx->a, Y_MAP, services);
     ret->disabled = y_new(cx->a, Y_MAP, services);
     for (size_t i = 0; y_is(services, Y_MAP) && i < services->map.n; i++) {
@@ -60,9 +61,7 @@ static err_t mark(struct compose_cx *cx, const struct y_node *enabled, const cha
     return NULL;
 }
 
-static bool in_set(void *ctx, const struct y_entry *e) {
-    return map_has(ctx, e->key);
-}
+static bool in_set(void *ctx, const struct y_entry *e) { return map_has(ctx, e->key); }
 
 static void restrict_to(struct compose_cx *cx, struct map *set, struct compose_selection *s) {
     struct y_node *keep = y_new(cx->a, Y_MAP, s->enabled);

@@ -7,9 +7,7 @@
 
 #define NS INT64_C(1000000000)
 
-static bool digit(char c) {
-    return c >= '0' && c <= '9';
-}
+static bool digit(char c) { return c >= '0' && c <= '9'; }
 
 /** Digits with an optional fraction at the start of *s. */
 static bool cut_number(struct str *s, double *ret) {
@@ -60,7 +58,8 @@ err_t compose_parse_bytes(struct str s, int64_t *ret) {
             rest = str_slice(rest, 1, rest.n);
     }
     if (!ok || rest.n > 0 || v * factor >= 9.2e18)
-        return y_hint(err_new(ERR_INVALID, "invalid size: \"%.*s\"", STR_ARG(s)), "write a number of bytes or a unit: 64m, 1.5g");
+        return y_hint(err_new(ERR_INVALID, "invalid size: \"%.*s\"", STR_ARG(s)),
+                      "write a number of bytes or a unit: 64m, 1.5g");
     *ret = (int64_t)(v * factor) * (minus ? -1 : 1);
     return NULL;
 }
@@ -69,8 +68,8 @@ err_t compose_parse_duration(struct str s, int64_t *ret) {
     static const struct {
         const char *unit;
         double ns;
-    } units[] = {{"ns", 1},    {"us", 1e3},   {"\xc2\xb5s", 1e3}, {"\xce\xbcs", 1e3}, {"ms", 1e6},
-                 {"s", 1e9},   {"m", 60e9},   {"h", 3600e9},     {"d", 86400e9},    {"w", 7 * 86400e9}};
+    } units[] = {{"ns", 1},  {"us", 1e3}, {"\xc2\xb5s", 1e3}, {"\xce\xbcs", 1e3}, {"ms", 1e6},
+                 {"s", 1e9}, {"m", 60e9}, {"h", 3600e9},      {"d", 86400e9},     {"w", 7 * 86400e9}};
     struct str rest = s;
     bool minus = rest.n > 0 && (rest.p[0] == '-' || rest.p[0] == '+') && rest.p[0] == '-';
     if (rest.n > 0 && (rest.p[0] == '-' || rest.p[0] == '+'))
@@ -97,7 +96,8 @@ err_t compose_parse_duration(struct str s, int64_t *ret) {
         }
     }
     if (!ok || total >= 9.2e18)
-        return y_hint(err_new(ERR_INVALID, "invalid duration: \"%.*s\"", STR_ARG(s)), "write it with a unit: 10s, 1m30s");
+        return y_hint(err_new(ERR_INVALID, "invalid duration: \"%.*s\"", STR_ARG(s)),
+                      "write it with a unit: 10s, 1m30s");
     *ret = (int64_t)llround(total) * (minus ? -1 : 1);
     return NULL;
 }
@@ -134,11 +134,13 @@ char *compose_format_duration(struct arena *a, int64_t ns) {
         return arena_printf(a, "%s%s", sign, sec);
     if (minutes < 60)
         return arena_printf(a, "%s%llum%s", sign, (unsigned long long)minutes, sec);
-    return arena_printf(a, "%s%lluh%llum%s", sign, (unsigned long long)(minutes / 60), (unsigned long long)(minutes % 60), sec);
+    return arena_printf(a, "%s%lluh%llum%s", sign, (unsigned long long)(minutes / 60),
+                        (unsigned long long)(minutes % 60), sec);
 }
 
 bool compose_parse_bool(struct str s, bool *ret) {
-    static const char *const yes[] = {"true", "yes", "on", "y", "1", "t"}, *const no[] = {"false", "no", "off", "n", "0", "f"};
+    static const char *const yes[] = {"true", "yes", "on", "y", "1", "t"}, *const no[] = {"false", "no", "off",
+                                                                                          "n",     "0",  "f"};
     for (size_t i = 0; i < ARRAY_LEN(yes); i++) {
         if (str_eq_nocase(s, str_of(yes[i])) || str_eq_nocase(s, str_of(no[i]))) {
             *ret = str_eq_nocase(s, str_of(yes[i]));
@@ -171,9 +173,7 @@ static void word_char(struct words *w, char c) {
     w->got = true;
 }
 
-static char escaped_char(char c) {
-    return c == 'n' ? '\n' : c == 't' ? '\t' : c;
-}
+static char escaped_char(char c) { return c == 'n' ? '\n' : c == 't' ? '\t' : c; }
 
 err_t compose_shell_words(struct arena *a, struct str s, struct compose_strs *ret) {
     struct words w = {.a = a, .buf = arena_alloc(a, s.n + 1, 1)};
@@ -196,7 +196,8 @@ err_t compose_shell_words(struct arena *a, struct str s, struct compose_strs *re
         }
     }
     if (quote != '\0')
-        return y_hint(err_new(ERR_INVALID, "invalid command line string: a quote is not closed"), "use the list form: [\"cmd\", \"arg\"]");
+        return y_hint(err_new(ERR_INVALID, "invalid command line string: a quote is not closed"),
+                      "use the list form: [\"cmd\", \"arg\"]");
     word_end(&w);
     size_t n = w.v.n;
     *vec_push(a, &w.v) = NULL;
@@ -206,12 +207,14 @@ err_t compose_shell_words(struct arena *a, struct str s, struct compose_strs *re
 
 /* ---- hosts ---- */
 
-err_t compose_parse_host(struct arena *a, struct str s, struct y_node *list, const struct y_node *at, const char *path) {
+err_t compose_parse_host(struct arena *a, struct str s, struct y_node *list, const struct y_node *at,
+                         const char *path) {
     ptrdiff_t cut = str_find_chr(s, '=');
     if (cut < 0)
         cut = str_find_chr(s, ':');
     if (cut < 0)
-        return y_hint(y_error(ERR_INVALID, at, path, "invalid additional host, missing IP: %.*s", STR_ARG(s)), "write host=address");
+        return y_hint(y_error(ERR_INVALID, at, path, "invalid additional host, missing IP: %.*s", STR_ARG(s)),
+                      "write host=address");
     struct str host = str_slice(s, 0, (size_t)cut), ips = str_slice(s, (size_t)cut + 1, s.n), ip;
     if (host.n == 0 || str_find_chr(host, ':') >= 0)
         return y_error(ERR_INVALID, at, path, "bad host name '%.*s'", STR_ARG(host));

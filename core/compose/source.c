@@ -4,7 +4,8 @@
 err_t compose_read_file(struct compose_cx *cx, const char *path, const struct y_node *at, struct str *ret) {
     const char *root = cx->o != NULL ? cx->o->root : NULL;
     if (root != NULL && !compose_path_inside(root, path))
-        return y_hint(y_error(ERR_PATH_ESCAPE, at, NULL, "file %s lies outside of the repository", path), "keep files inside the repository");
+        return y_hint(y_error(ERR_PATH_ESCAPE, at, NULL, "file %s lies outside of the repository", path),
+                      "keep files inside the repository");
     if (cx->files == NULL || cx->files->read == NULL)
         return y_error(ERR_NOT_FOUND, at, NULL, "file %s cannot be read here", path);
     err_t e = cx->files->read(cx->files->ctx, path, ret);
@@ -27,7 +28,8 @@ static err_t check_keys(struct compose_cx *cx, const struct y_node *n, const str
                 place.line = e->line;
                 place.col = e->col;
                 char *path = c_path_str(cx->a, at);
-                return y_hint(y_error(ERR_INVALID, &place, path, "non-string key in %s: %s", path[0] != '\0' ? path : "top level", e->key.p),
+                return y_hint(y_error(ERR_INVALID, &place, path, "non-string key in %s: %s",
+                                      path[0] != '\0' ? path : "top level", e->key.p),
                               "put the key in quotes");
             }
             TRY(check_keys(cx, e->value, C_KEY(at, e->key)));
@@ -36,7 +38,8 @@ static err_t check_keys(struct compose_cx *cx, const struct y_node *n, const str
     return NULL;
 }
 
-err_t compose_read_docs(struct compose_cx *cx, const struct compose_source *src, const char *dir, const struct y_node *at, struct yaml_docs *ret) {
+err_t compose_read_docs(struct compose_cx *cx, const struct compose_source *src, const char *dir,
+                        const struct y_node *at, struct yaml_docs *ret) {
     size_t max = cx->o != NULL && cx->o->max_files != 0 ? cx->o->max_files : 100;
     if (++cx->n_files > max)
         return y_error(ERR_TOO_LARGE, at, NULL, "more than %zu compose files", max);
@@ -66,7 +69,9 @@ static void drop_version(struct compose_cx *cx, struct y_node *tree) {
     const struct y_node *v = y_get(tree, "version");
     if (v == NULL)
         return;
-    compose_warn(cx, v, "the attribute `version` is obsolete, it will be ignored, please remove it to avoid potential confusion");
+    compose_warn(
+        cx, v,
+        "the attribute `version` is obsolete, it will be ignored, please remove it to avoid potential confusion");
     y_del(tree, "version");
 }
 
@@ -85,7 +90,8 @@ static err_t add_document(struct compose_cx *cx, struct y_node *doc, bool valida
     return compose_unicity(cx, NULL, *tree, NULL);
 }
 
-err_t compose_load_plain(struct compose_cx *cx, const char *path, const struct compose_env *env, const struct y_node *at, struct y_node **ret) {
+err_t compose_load_plain(struct compose_cx *cx, const char *path, const struct compose_env *env,
+                         const struct y_node *at, struct y_node **ret) {
     struct compose_source src = {.path = path};
     struct yaml_docs docs;
     TRY(compose_read_docs(cx, &src, "/", at, &docs));

@@ -3,9 +3,7 @@
 
 #include "core/compose/stages.h"
 
-static bool letter(char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
-}
+static bool letter(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); }
 
 /** Next section of a mount spec: a colon ends it, except behind a drive letter and inside ${...}. */
 static bool cut_section(struct str *rest, struct str *ret, bool *last) {
@@ -87,13 +85,15 @@ static const char *split_mount(struct str spec, struct mount *m) {
     return NULL;
 }
 
-err_t compose_parse_mount(struct arena *a, struct str spec, const struct y_node *at, const char *path, struct y_node **ret) {
+err_t compose_parse_mount(struct arena *a, struct str spec, const struct y_node *at, const char *path,
+                          struct y_node **ret) {
     if (spec.n == 0)
         return y_error(ERR_INVALID, at, path, "invalid empty volume spec");
     struct mount m = {0};
     const char *problem = split_mount(spec, &m);
     if (problem != NULL)
-        return y_hint(y_error(ERR_INVALID, at, path, "invalid spec: %.*s: %s", STR_ARG(spec), problem), "write source:target[:ro]");
+        return y_hint(y_error(ERR_INVALID, at, path, "invalid spec: %.*s: %s", STR_ARG(spec), problem),
+                      "write source:target[:ro]");
     bool bind = is_file_path(m.source);
     struct y_node *n = y_new(a, Y_MAP, at), *sub = y_new(a, Y_MAP, at);
     y_set(a, n, "type", y_new_str(a, bind ? "bind" : "volume", at));
@@ -126,8 +126,10 @@ struct range {
 
 static bool parse_range(struct str s, struct range *ret) {
     ptrdiff_t dash = str_find_chr(s, '-');
-    struct str lo = dash < 0 ? s : str_slice(s, 0, (size_t)dash), hi = dash < 0 ? s : str_slice(s, (size_t)dash + 1, s.n);
-    return str_to_i64(lo, 0, 65535, &ret->from) == NULL && str_to_i64(hi, 0, 65535, &ret->to) == NULL && ret->to >= ret->from;
+    struct str lo = dash < 0 ? s : str_slice(s, 0, (size_t)dash),
+               hi = dash < 0 ? s : str_slice(s, (size_t)dash + 1, s.n);
+    return str_to_i64(lo, 0, 65535, &ret->from) == NULL && str_to_i64(hi, 0, 65535, &ret->to) == NULL &&
+           ret->to >= ret->from;
 }
 
 static bool is_ip(struct str s) {
@@ -171,7 +173,8 @@ static struct port_spec split_port(struct str spec) {
     return p;
 }
 
-static struct y_node *port_node(struct arena *a, const struct port_spec *p, int64_t target, const char *published, const struct y_node *at) {
+static struct y_node *port_node(struct arena *a, const struct port_spec *p, int64_t target, const char *published,
+                                const struct y_node *at) {
     struct y_node *n = y_new(a, Y_MAP, at);
     y_set(a, n, "mode", y_new_str(a, "ingress", at));
     if (p->ip.n > 0)
@@ -183,10 +186,12 @@ static struct y_node *port_node(struct arena *a, const struct port_spec *p, int6
     return n;
 }
 
-err_t compose_parse_port(struct arena *a, struct str spec, const struct y_node *at, const char *path, struct y_node **ret) {
+err_t compose_parse_port(struct arena *a, struct str spec, const struct y_node *at, const char *path,
+                         struct y_node **ret) {
     struct port_spec p = split_port(spec);
     struct range c, h = {0};
-    if (!str_eq_nocase(p.proto, STR("tcp")) && !str_eq_nocase(p.proto, STR("udp")) && !str_eq_nocase(p.proto, STR("sctp")))
+    if (!str_eq_nocase(p.proto, STR("tcp")) && !str_eq_nocase(p.proto, STR("udp")) &&
+        !str_eq_nocase(p.proto, STR("sctp")))
         return y_hint(y_error(ERR_INVALID, at, path, "Invalid proto: %.*s", STR_ARG(p.proto)), "tcp, udp or sctp");
     if (p.ip.n > 0 && !is_ip(p.ip))
         return y_error(ERR_INVALID, at, path, "Invalid ip address: %.*s", STR_ARG(p.ip));
@@ -197,8 +202,8 @@ err_t compose_parse_port(struct arena *a, struct str spec, const struct y_node *
     if (p.host.n > 0 && !parse_range(p.host, &h))
         return y_error(ERR_INVALID, at, path, "Invalid hostPort: %.*s", STR_ARG(p.host));
     if (p.host.n > 0 && c.to != c.from && c.to - c.from != h.to - h.from)
-        return y_error(ERR_INVALID, at, path, "Invalid ranges specified for container and host Ports: %.*s and %.*s", STR_ARG(p.container),
-                       STR_ARG(p.host));
+        return y_error(ERR_INVALID, at, path, "Invalid ranges specified for container and host Ports: %.*s and %.*s",
+                       STR_ARG(p.container), STR_ARG(p.host));
     struct y_node *list = y_new(a, Y_SEQ, at);
     for (int64_t i = 0; i <= c.to - c.from; i++) {
         const char *published = NULL;
@@ -214,15 +219,17 @@ err_t compose_parse_port(struct arena *a, struct str spec, const struct y_node *
 
 /* ---- devices ---- */
 
-err_t compose_parse_device(struct arena *a, struct str spec, const struct y_node *at, const char *path, struct y_node **ret) {
+err_t compose_parse_device(struct arena *a, struct str spec, const struct y_node *at, const char *path,
+                           struct y_node **ret) {
     struct str part[3] = {{0}};
     size_t n = 0;
     struct str rest = spec;
     while (n < 3 && str_cut(&rest, ':', &part[n]))
         n++;
     if (n == 0 || part[0].n == 0 || rest.n > 0)
-        return y_hint(y_error(ERR_INVALID, at, path, "confusing device mapping, please use long syntax: %.*s", STR_ARG(spec)),
-                      "write /dev/on-host:/dev/in-container:rwm");
+        return y_hint(
+            y_error(ERR_INVALID, at, path, "confusing device mapping, please use long syntax: %.*s", STR_ARG(spec)),
+            "write /dev/on-host:/dev/in-container:rwm");
     struct y_node *m = y_new(a, Y_MAP, at);
     y_set(a, m, "source", y_new_strn(a, part[0], at));
     y_set(a, m, "target", y_new_strn(a, n > 1 && part[1].n > 0 ? part[1] : part[0], at));

@@ -16,8 +16,13 @@ static struct y_entry *entry_find(const struct y_node *map, struct str key) {
         uintptr_t at = (uintptr_t)map_get(map->map.index, key);
         return at != 0 ? &map->map.v[at - 1] : NULL;
     }
-    for (size_t i = 0; i < map->map.n; i++) {
-        if (str_eq(map->map.v[i].key, key))
+    for (size_t i = 0; key.n > 0 && i < map->map.n; i++) { /* hot: most keys differ in length or first byte */
+        const struct str *k = &map->map.v[i].key;
+        if (k->n == key.n && k->p[0] == key.p[0] && memcmp(k->p, key.p, key.n) == 0)
+            return &map->map.v[i];
+    }
+    for (size_t i = 0; key.n == 0 && i < map->map.n; i++) {
+        if (map->map.v[i].key.n == 0)
             return &map->map.v[i];
     }
     return NULL;
@@ -32,9 +37,7 @@ struct y_node *y_get(const struct y_node *map, const char *key) {
     return y_getn(map, str_of(key));
 }
 
-bool y_has(const struct y_node *map, const char *key) {
-    return entry_find(map, str_of(key)) != NULL;
-}
+bool y_has(const struct y_node *map, const char *key) { return entry_find(map, str_of(key)) != NULL; }
 
 struct y_node *y_at(const struct y_node *seq, size_t i) {
     return seq != NULL && seq->kind == Y_SEQ && i < seq->seq.n ? seq->seq.v[i] : NULL;
@@ -56,25 +59,15 @@ size_t y_len(const struct y_node *n) {
     return n->kind == Y_SEQ ? n->seq.n : n->kind == Y_MAP ? n->map.n : 0;
 }
 
-bool y_is(const struct y_node *n, enum y_kind k) {
-    return n != NULL && n->kind == k;
-}
+bool y_is(const struct y_node *n, enum y_kind k) { return n != NULL && n->kind == k; }
 
-bool y_null(const struct y_node *n) {
-    return n == NULL || n->kind == Y_NULL;
-}
+bool y_null(const struct y_node *n) { return n == NULL || n->kind == Y_NULL; }
 
-bool y_scalar(const struct y_node *n) {
-    return n != NULL && n->kind != Y_SEQ && n->kind != Y_MAP;
-}
+bool y_scalar(const struct y_node *n) { return n != NULL && n->kind != Y_SEQ && n->kind != Y_MAP; }
 
-const char *y_str(const struct y_node *n) {
-    return n != NULL && n->kind != Y_NULL && y_scalar(n) ? n->text.p : NULL;
-}
+const char *y_str(const struct y_node *n) { return n != NULL && n->kind != Y_NULL && y_scalar(n) ? n->text.p : NULL; }
 
-const char *y_get_str(const struct y_node *map, const char *key) {
-    return y_str(y_get(map, key));
-}
+const char *y_get_str(const struct y_node *map, const char *key) { return y_str(y_get(map, key)); }
 
 bool y_get_bool(const struct y_node *map, const char *key, bool dflt) {
     const struct y_node *n = y_get(map, key);
@@ -224,9 +217,7 @@ void y_put(struct arena *a, struct y_node *map, const struct y_entry *from, stru
     e->value = v;
 }
 
-void y_set(struct arena *a, struct y_node *map, const char *key, struct y_node *v) {
-    y_setn(a, map, str_of(key), v);
-}
+void y_set(struct arena *a, struct y_node *map, const char *key, struct y_node *v) { y_setn(a, map, str_of(key), v); }
 
 /** Positions moved: fill the index anew, in the arena it came from. */
 static void reindex(struct y_node *map) {
@@ -360,7 +351,8 @@ static const char *dotted(const char *path, char *buf, size_t size) {
     return buf;
 }
 
-err_t y_error_at(const char *src, int srcline, enum err_code code, const struct y_node *at, const char *path, const char *fmt, ...) {
+err_t y_error_at(const char *src, int srcline, enum err_code code, const struct y_node *at, const char *path,
+                 const char *fmt, ...) {
     char msg[768];
     va_list ap;
     va_start(ap, fmt);
@@ -386,6 +378,4 @@ err_t y_error_at(const char *src, int srcline, enum err_code code, const struct 
     return e;
 }
 
-err_t y_hint(err_t e, const char *hint) {
-    return err_detail(e, "hint", hint);
-}
+err_t y_hint(err_t e, const char *hint) { return err_detail(e, "hint", hint); }

@@ -20,7 +20,7 @@ struct y_entry {
 struct y_node {
     enum y_kind kind;
     uint8_t tag, style;
-    bool relative; /* a path that was relative to its file before paths.c made it absolute */
+    bool relative;      /* a path that was relative to its file before paths.c made it absolute */
     uint32_t line, col; /* from 1; 0 = made by a stage (then those of the node it was made for) */
     const char *file;   /* as given to yaml_parse; never NULL */
     const char *raw;    /* text before interpolation when that changed it, else NULL */
@@ -47,16 +47,16 @@ struct y_node *y_getn(const struct y_node *map, struct str key);
 bool y_has(const struct y_node *map, const char *key);
 struct y_node *y_at(const struct y_node *seq, size_t i);
 struct y_node *y_path(const struct y_node *n, ...) __attribute__((sentinel)); /* keys, NULL at the end */
-size_t y_len(const struct y_node *n); /* of a map or sequence, else 0 */
-bool y_is(const struct y_node *n, enum y_kind k); /* false for NULL */
-bool y_null(const struct y_node *n);              /* NULL or a null node */
-bool y_scalar(const struct y_node *n);            /* not NULL, not a map or sequence (null counts) */
+size_t y_len(const struct y_node *n);                                         /* of a map or sequence, else 0 */
+bool y_is(const struct y_node *n, enum y_kind k);                             /* false for NULL */
+bool y_null(const struct y_node *n);                                          /* NULL or a null node */
+bool y_scalar(const struct y_node *n); /* not NULL, not a map or sequence (null counts) */
 /** Text of a scalar ("8080", "true"); NULL for null, map and sequence. */
 const char *y_str(const struct y_node *n);
 const char *y_get_str(const struct y_node *map, const char *key);
 bool y_get_bool(const struct y_node *map, const char *key, bool dflt);
 int64_t y_get_int(const struct y_node *map, const char *key, int64_t dflt);
-const char *y_kind_name(enum y_kind k); /* "mapping", "list", "string", ... */
+const char *y_kind_name(enum y_kind k);                    /* "mapping", "list", "string", ... */
 bool y_eq(const struct y_node *a, const struct y_node *b); /* deep, by value */
 
 /** Builders. `at` gives the new node its place; keys and strings are copied. */
@@ -83,8 +83,8 @@ struct json *y_to_json(struct arena *a, const struct y_node *n);
 struct y_node *y_from_json(struct arena *a, const struct json *j, const char *file);
 
 /** Error "file:line:column: message" with details file, line, column and, when given, path (which is also the field). */
-MUST_CHECK err_t y_error_at(const char *src, int srcline, enum err_code code, const struct y_node *at, const char *path, const char *fmt,
-                            ...) PRINTF_LIKE(6, 7);
+MUST_CHECK err_t y_error_at(const char *src, int srcline, enum err_code code, const struct y_node *at, const char *path,
+                            const char *fmt, ...) PRINTF_LIKE(6, 7);
 #define y_error(code, at, path, ...) y_error_at(__FILE__, __LINE__, (code), (at), (path), __VA_ARGS__)
 /** The same with a detail "hint": what to do about it. */
 MUST_CHECK err_t y_hint(err_t e, const char *hint);

@@ -48,7 +48,8 @@ static const char *nearest(const struct cs *s, struct str key) {
     return best;
 }
 
-static err_t unknown_key(struct compose_cx *cx, const struct cs *s, const struct y_node *m, const struct y_entry *e, const struct c_path *at) {
+static err_t unknown_key(struct compose_cx *cx, const struct cs *s, const struct y_node *m, const struct y_entry *e,
+                         const struct c_path *at) {
     char *path = c_path_str(cx->a, at);
     struct y_node place = *m;
     if (e->line > 0) {
@@ -62,8 +63,8 @@ static err_t unknown_key(struct compose_cx *cx, const struct cs *s, const struct
                      near != NULL ? "; did you mean \"" : "", near != NULL ? near : "", near != NULL ? "\"?" : "");
         return NULL;
     }
-    err_t err = y_error(ERR_SCHEMA, &place, c_path_str(cx->a, C_KEY(at, e->key)), "%s%sadditional properties '%s' not allowed", path,
-                        path[0] != '\0' ? " " : "", e->key.p);
+    err_t err = y_error(ERR_SCHEMA, &place, c_path_str(cx->a, C_KEY(at, e->key)),
+                        "%s%sadditional properties '%s' not allowed", path, path[0] != '\0' ? " " : "", e->key.p);
     return near != NULL ? y_hint(err, arena_printf(cx->a, "did you mean \"%s\"?", near)) : err;
 }
 
@@ -72,7 +73,8 @@ static err_t unknown_key(struct compose_cx *cx, const struct cs *s, const struct
 static bool name_ok(struct str s) {
     for (size_t i = 0; i < s.n; i++) {
         char c = s.p[i];
-        if (!((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' || c == '_' || c == '-'))
+        if (!((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' || c == '_' ||
+              c == '-'))
             return false;
     }
     return s.n > 0;
@@ -120,8 +122,9 @@ static err_t check_map(struct compose_cx *cx, const struct cs *s, const struct y
         const struct y_entry *e = &m->map.v[i];
         if ((s->flags & CSF_NAMES) && !name_ok(e->key)) {
             char *path = c_path_str(cx->a, at);
-            return y_hint(y_error(ERR_SCHEMA, e->value, path, "%s additional properties '%s' not allowed", path, e->key.p),
-                          "names consist of letters, digits, '.', '_' and '-'");
+            return y_hint(
+                y_error(ERR_SCHEMA, e->value, path, "%s additional properties '%s' not allowed", path, e->key.p),
+                "names consist of letters, digits, '.', '_' and '-'");
         }
         TRY(compose_validate(cx, s->item, e->value, C_KEY(at, e->key)));
     }
@@ -182,8 +185,10 @@ static const char *scalar_problem(const struct cs *s, const struct y_node *n) {
     case CS_INT:
         if (strict && str)
             return "integer";
-        return str || n->kind == Y_INT || (n->kind == Y_FLOAT && n->d == (double)(int64_t)n->d && n->d < 9e15 && n->d > -9e15) ? NULL
-                                                                                                                          : "integer";
+        return str || n->kind == Y_INT ||
+                       (n->kind == Y_FLOAT && n->d == (double)(int64_t)n->d && n->d < 9e15 && n->d > -9e15)
+                   ? NULL
+                   : "integer";
     case CS_COUNT:
         return str || n->kind == Y_INT ? NULL : "integer or string";
     case CS_NUM:
@@ -229,7 +234,8 @@ static bool is_short(const struct cs *s, const struct y_node *n) {
     }
 }
 
-static err_t check_collection(struct compose_cx *cx, const struct cs *s, const struct y_node *n, const struct c_path *at) {
+static err_t check_collection(struct compose_cx *cx, const struct cs *s, const struct y_node *n,
+                              const struct c_path *at) {
     static const struct cs strings = {.type = CS_STRS};
     switch (s->type) {
     case CS_OBJECT:
@@ -292,7 +298,8 @@ err_t compose_check_volume(const struct y_node *n, const char *path) {
     for (size_t i = 0; i < n->map.n; i++) {
         struct str k = n->map.v[i].key;
         if (!str_eqz(k, "name") && !str_eqz(k, "external") && !str_starts(k, STR("x-")))
-            return y_error(ERR_INVALID, n->map.v[i].value, path, "%s: conflicting parameters \"external\" and \"%s\" specified", path, k.p);
+            return y_error(ERR_INVALID, n->map.v[i].value, path,
+                           "%s: conflicting parameters \"external\" and \"%s\" specified", path, k.p);
     }
     return NULL;
 }
@@ -324,7 +331,8 @@ err_t compose_check_device_request(const struct y_node *n, const char *path) {
     return NULL;
 }
 
-static err_t check_each(struct compose_cx *cx, const struct y_node *list, const char *prefix, err_t (*check)(const struct y_node *, const char *)) {
+static err_t check_each(struct compose_cx *cx, const struct y_node *list, const char *prefix,
+                        err_t (*check)(const struct y_node *, const char *)) {
     for (size_t i = 0; y_is(list, Y_SEQ) && i < list->seq.n; i++)
         TRY(check(list->seq.v[i], arena_printf(cx->a, "%s[%zu]", prefix, i)));
     return NULL;
@@ -333,9 +341,11 @@ static err_t check_each(struct compose_cx *cx, const struct y_node *list, const 
 static err_t check_mount(const struct y_node *n, const char *path) {
     const char *type = y_get_str(n, "type"), *source = y_get_str(n, "source"), *target = y_get_str(n, "target");
     if (z_eq(type, "bind") && (source == NULL || source[0] == '\0'))
-        return y_error(ERR_INVALID, n, path, "%s: invalid mount config for type \"bind\": field Source must not be empty", path);
+        return y_error(ERR_INVALID, n, path,
+                       "%s: invalid mount config for type \"bind\": field Source must not be empty", path);
     if (type != NULL && (target == NULL || target[0] == '\0'))
-        return y_error(ERR_INVALID, n, path, "%s: invalid mount config for type \"%s\": field Target must not be empty", path, type);
+        return y_error(ERR_INVALID, n, path, "%s: invalid mount config for type \"%s\": field Target must not be empty",
+                       path, type);
     if (z_eq(type, "tmpfs") && y_get_int(y_get(n, "tmpfs"), "size", 0) < 0)
         return y_error(ERR_INVALID, n, path, "%s: tmpfs.size must be greater than or equal to 0", path);
     return NULL;
@@ -369,7 +379,8 @@ static err_t check_service(struct compose_cx *cx, const struct y_node *s, const 
         int64_t seconds;
         err_t e = compose_parse_pull_policy(cx->a, y_str(policy), &kind, &seconds);
         if (e != NULL)
-            return y_error(ERR_INVALID, policy, arena_printf(cx->a, "%s.pull_policy", p), "%s.pull_policy: %s", p, e->message);
+            return y_error(ERR_INVALID, policy, arena_printf(cx->a, "%s.pull_policy", p), "%s.pull_policy: %s", p,
+                           e->message);
     }
     return check_each(cx, y_path(s, "deploy", "resources", "reservations", "devices", NULL),
                       arena_printf(cx->a, "%s.deploy.resources.reservations.devices", p), compose_check_device_request);

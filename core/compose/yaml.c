@@ -35,10 +35,12 @@ static err_t next_event(struct reader *r, yaml_event_t *ev) {
     const char *problem = p->problem != NULL ? p->problem : "malformed YAML";
     if (p->error == YAML_READER_ERROR) {
         at = place(r, p->mark);
-        return y_hint(y_error(ERR_INVALID_YAML, &at, NULL, "%s (byte %zu)", problem, p->problem_offset), "YAML here must be UTF-8 text");
+        return y_hint(y_error(ERR_INVALID_YAML, &at, NULL, "%s (byte %zu)", problem, p->problem_offset),
+                      "YAML here must be UTF-8 text");
     }
     err_t e = p->context != NULL && p->context_mark.line != p->problem_mark.line
-                  ? y_error(ERR_INVALID_YAML, &at, NULL, "%s, %s that began on line %zu", problem, p->context, p->context_mark.line + 1)
+                  ? y_error(ERR_INVALID_YAML, &at, NULL, "%s, %s that began on line %zu", problem, p->context,
+                            p->context_mark.line + 1)
                   : y_error(ERR_INVALID_YAML, &at, NULL, "%s", problem);
     if (strstr(problem, "tab") != NULL || strstr(problem, "cannot start any token") != NULL)
         e = y_hint(e, "indent with spaces, not with tabs; quote values that begin with a special character");
@@ -163,7 +165,8 @@ static err_t scalar_tag(const struct reader *r, const yaml_event_t *ev, const ch
 }
 
 /** Tags of any node: leaves the core ones for scalars to the caller (*core). */
-static err_t read_tag(const struct reader *r, const yaml_event_t *ev, const char *tag, struct y_node *n, const char **core) {
+static err_t read_tag(const struct reader *r, const yaml_event_t *ev, const char *tag, struct y_node *n,
+                      const char **core) {
     *core = NULL;
     if (tag == NULL)
         return NULL;
@@ -177,8 +180,8 @@ static err_t read_tag(const struct reader *r, const yaml_event_t *ev, const char
     }
     bool ok = n->kind == Y_MAP   ? z_eq(tag, CORE "map") || z_eq(tag, "!")
               : n->kind == Y_SEQ ? z_eq(tag, CORE "seq") || z_eq(tag, "!")
-                                 : z_eq(tag, "!") || z_eq(tag, CORE "str") || z_eq(tag, CORE "int") || z_eq(tag, CORE "float") ||
-                                       z_eq(tag, CORE "bool") || z_eq(tag, CORE "null");
+                                 : z_eq(tag, "!") || z_eq(tag, CORE "str") || z_eq(tag, CORE "int") ||
+                                       z_eq(tag, CORE "float") || z_eq(tag, CORE "bool") || z_eq(tag, CORE "null");
     if (ok) {
         *core = tag;
         return NULL;
@@ -190,11 +193,13 @@ static err_t read_tag(const struct reader *r, const yaml_event_t *ev, const char
 static err_t read_scalar(struct reader *r, const yaml_event_t *ev, struct y_node **ret) {
     struct y_node *n;
     TRY(new_node(r, Y_STR, ev, &n));
-    n->text = str_n(arena_strndup(r->a, (const char *)ev->data.scalar.value, ev->data.scalar.length), ev->data.scalar.length);
+    n->text =
+        str_n(arena_strndup(r->a, (const char *)ev->data.scalar.value, ev->data.scalar.length), ev->data.scalar.length);
     if (memchr(n->text.p, '\0', n->text.n) != NULL)
         return y_error(ERR_INVALID_YAML, n, NULL, "a text contains a NUL character");
     bool plain = ev->data.scalar.style == YAML_PLAIN_SCALAR_STYLE;
-    bool block = ev->data.scalar.style == YAML_LITERAL_SCALAR_STYLE || ev->data.scalar.style == YAML_FOLDED_SCALAR_STYLE;
+    bool block =
+        ev->data.scalar.style == YAML_LITERAL_SCALAR_STYLE || ev->data.scalar.style == YAML_FOLDED_SCALAR_STYLE;
     n->style = plain ? Y_PLAIN : block ? Y_BLOCK : Y_QUOTED;
     const char *core;
     TRY(read_tag(r, ev, (const char *)ev->data.scalar.tag, n, &core));
@@ -251,15 +256,18 @@ static err_t read_alias(struct reader *r, const yaml_event_t *ev, size_t depth, 
     const char *name = (const char *)ev->data.alias.anchor;
     struct anchor *an = map_getz(&r->anchors, name);
     if (an == NULL)
-        return y_hint(y_error(ERR_INVALID_YAML, &at, NULL, "unknown anchor *%s", name), "an anchor (&name) must stand above its alias");
+        return y_hint(y_error(ERR_INVALID_YAML, &at, NULL, "unknown anchor *%s", name),
+                      "an anchor (&name) must stand above its alias");
     if (an->open)
         return y_error(ERR_INVALID_YAML, &at, NULL, "anchor &%s contains itself", name);
     if (++r->aliases > r->lim.max_aliases)
-        return y_error(ERR_YAML_LIMIT, &at, NULL, "document contains excessive aliasing: more than %zu aliases", r->lim.max_aliases);
+        return y_error(ERR_YAML_LIMIT, &at, NULL, "document contains excessive aliasing: more than %zu aliases",
+                       r->lim.max_aliases);
     size_t left = r->lim.max_nodes - r->nodes;
     size_t add = count_nodes(an->node, left);
     if (add > left)
-        return y_error(ERR_YAML_LIMIT, &at, NULL, "document contains excessive aliasing: more than %zu nodes", r->lim.max_nodes);
+        return y_error(ERR_YAML_LIMIT, &at, NULL, "document contains excessive aliasing: more than %zu nodes",
+                       r->lim.max_nodes);
     if (depth + depth_of(an->node) > r->lim.max_depth + 1)
         return y_error(ERR_YAML_LIMIT, &at, NULL, "nesting is deeper than %zu levels", r->lim.max_depth);
     r->nodes += add;
@@ -313,7 +321,8 @@ static err_t merge_source(struct reader *r, struct y_node *value, struct merges 
         return NULL;
     }
     if (value->kind != Y_SEQ)
-        return y_error(ERR_INVALID_YAML, value, NULL, "map merge requires a mapping or a list of mappings as the value of <<");
+        return y_error(ERR_INVALID_YAML, value, NULL,
+                       "map merge requires a mapping or a list of mappings as the value of <<");
     for (size_t i = 0; i < value->seq.n; i++) {
         if (value->seq.v[i]->kind != Y_MAP)
             return y_error(ERR_INVALID_YAML, value->seq.v[i], NULL, "map merge requires mappings in the list of <<");
@@ -347,11 +356,13 @@ static err_t read_key(struct reader *r, const yaml_event_t *ev, size_t depth, st
 static err_t add_entry(struct reader *r, struct y_node *n, const struct y_node *key, struct y_node *value) {
     for (size_t i = 0; n->map.index == NULL && i < n->map.n; i++) {
         if (str_eq(n->map.v[i].key, key->text))
-            return y_error(ERR_DUPLICATE_KEY, key, NULL, "mapping key \"%s\" already defined at line %u", key->text.p, n->map.v[i].line);
+            return y_error(ERR_DUPLICATE_KEY, key, NULL, "mapping key \"%s\" already defined at line %u", key->text.p,
+                           n->map.v[i].line);
     }
     if (n->map.index != NULL && map_has(n->map.index, key->text)) {
         const struct y_entry *first = &n->map.v[(uintptr_t)map_get(n->map.index, key->text) - 1];
-        return y_error(ERR_DUPLICATE_KEY, key, NULL, "mapping key \"%s\" already defined at line %u", key->text.p, first->line);
+        return y_error(ERR_DUPLICATE_KEY, key, NULL, "mapping key \"%s\" already defined at line %u", key->text.p,
+                       first->line);
     }
     y_setn(r->a, n, key->text, value);
     struct y_entry *e = &n->map.v[n->map.n - 1];
@@ -458,9 +469,7 @@ static err_t read_stream(struct reader *r, struct yaml_docs *ret) {
     return NULL;
 }
 
-static size_t or_default(size_t v, size_t dflt) {
-    return v != 0 ? v : dflt;
-}
+static size_t or_default(size_t v, size_t dflt) { return v != 0 ? v : dflt; }
 
 static err_t check_encoding(const struct reader *r, struct str *text) {
     struct y_node at = {.file = r->file, .line = 1, .col = 1};
@@ -473,12 +482,15 @@ static err_t check_encoding(const struct reader *r, struct str *text) {
         return NULL;
     for (const char *p = text->p; nul != NULL && p < nul; p++)
         at.line += *p == '\n';
-    return y_hint(y_error(ERR_INVALID_YAML, &at, NULL, nul != NULL ? "control character NUL in the text" : "the file is not UTF-8"),
+    return y_hint(y_error(ERR_INVALID_YAML, &at, NULL,
+                          nul != NULL ? "control character NUL in the text" : "the file is not UTF-8"),
                   "save it as UTF-8 text");
 }
 
-err_t yaml_parse(struct arena *a, struct str text, const char *file, const struct yaml_limits *limits, struct yaml_docs *ret) {
-    struct reader r = {.a = a, .file = arena_strdup(a, file), .lim = limits != NULL ? *limits : (struct yaml_limits){0}};
+err_t yaml_parse(struct arena *a, struct str text, const char *file, const struct yaml_limits *limits,
+                 struct yaml_docs *ret) {
+    struct reader r = {
+        .a = a, .file = arena_strdup(a, file), .lim = limits != NULL ? *limits : (struct yaml_limits){0}};
     r.lim.max_bytes = or_default(r.lim.max_bytes, MIB(1));
     r.lim.max_depth = or_default(r.lim.max_depth, 64);
     r.lim.max_nodes = or_default(r.lim.max_nodes, 100000);
@@ -486,7 +498,8 @@ err_t yaml_parse(struct arena *a, struct str text, const char *file, const struc
     r.lim.max_docs = or_default(r.lim.max_docs, 16);
     struct y_node at = {.file = r.file};
     if (text.n > r.lim.max_bytes)
-        return y_error(ERR_TOO_LARGE, &at, NULL, "%zu bytes of YAML are more than the limit of %zu", text.n, r.lim.max_bytes);
+        return y_error(ERR_TOO_LARGE, &at, NULL, "%zu bytes of YAML are more than the limit of %zu", text.n,
+                       r.lim.max_bytes);
     TRY(check_encoding(&r, &text));
     if (!yaml_parser_initialize(&r.parser))
         return err_new(ERR_INTERNAL, "YAML reader: out of memory");

@@ -18,7 +18,8 @@ struct yaml_docs {
     size_t n;          /* 0 for a file with nothing but comments */
 };
 /** `text` may be freed afterwards. `limits` NULL = defaults. */
-MUST_CHECK err_t yaml_parse(struct arena *a, struct str text, const char *file, const struct yaml_limits *limits, struct yaml_docs *ret);
+MUST_CHECK err_t yaml_parse(struct arena *a, struct str text, const char *file, const struct yaml_limits *limits,
+                            struct yaml_docs *ret);
 /** Exactly one document (Y_MAP not required); an empty file gives a null node. */
 MUST_CHECK err_t yaml_parse_one(struct arena *a, struct str text, const char *file, struct y_node **ret);
 /** Write JSON as block YAML (2 spaces), keys in the order of the objects; strings are quoted when they need it. */

@@ -4,7 +4,8 @@
 /** Would a reader of any version take this plain text for something else than this string? */
 static bool needs_quotes(struct str s) {
     static const char *const words[] = {"null", "true", "false", "yes", "no", "on", "off", "y", "n"};
-    if (s.n == 0 || s.p[0] == ' ' || s.p[s.n - 1] == ' ' || strchr("-?:,[]{}#&*!|>'\"%@`~=<.+0123456789", s.p[0]) != NULL)
+    if (s.n == 0 || s.p[0] == ' ' || s.p[s.n - 1] == ' ' ||
+        strchr("-?:,[]{}#&*!|>'\"%@`~=<.+0123456789", s.p[0]) != NULL)
         return true;
     for (size_t i = 0; i < ARRAY_LEN(words); i++) {
         if (str_eq_nocase(s, str_of(words[i])))
@@ -12,7 +13,8 @@ static bool needs_quotes(struct str s) {
     }
     for (size_t i = 0; i < s.n; i++) {
         unsigned char c = (unsigned char)s.p[i];
-        if (c < 0x20 || c >= 0x7f || c == '#' || c == '"' || c == '\\' || (c == ':' && (i + 1 == s.n || s.p[i + 1] == ' ')))
+        if (c < 0x20 || c >= 0x7f || c == '#' || c == '"' || c == '\\' ||
+            (c == ':' && (i + 1 == s.n || s.p[i + 1] == ' ')))
             return true;
     }
     return false;
@@ -29,7 +31,8 @@ static unsigned forbidden(struct str s, size_t *len) {
         return p[1];
     }
     bool special = s.n >= 3 && p[0] == 0xef && ((p[1] == 0xbb && p[2] == 0xbf) || (p[1] == 0xbf && p[2] >= 0xbe));
-    special = special || (s.n >= 3 && p[0] == 0xe2 && p[1] == 0x80 && (p[2] == 0xa8 || p[2] == 0xa9)); /* line breaks of YAML 1.1 */
+    special = special || (s.n >= 3 && p[0] == 0xe2 && p[1] == 0x80 &&
+                          (p[2] == 0xa8 || p[2] == 0xa9)); /* line breaks of YAML 1.1 */
     *len = 3;
     return special ? (unsigned)((p[0] & 0xf) << 12 | (p[1] & 0x3f) << 6 | (p[2] & 0x3f)) : 0;
 }

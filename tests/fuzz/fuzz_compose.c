@@ -58,7 +58,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     compose_env_init(&env, a);
     compose_env_set(&env, "FOO", "bar");
     struct compose_source src = {.path = "/repo/compose.yaml"};
-    struct compose_options o = {.sources = &src, .n_sources = 1, .working_dir = "/repo", .root = "/repo", .env = &env, .project_name = "fuzz"};
+    struct compose_options o = {
+        .sources = &src, .n_sources = 1, .working_dir = "/repo", .root = "/repo", .env = &env, .project_name = "fuzz"};
     struct compose_project *p = NULL, *again = NULL;
     o.skip_validation = size > 0 && data[size - 1] == '!'; /* stages must survive trees that nobody checked */
     o.skip_consistency = o.skip_validation;
@@ -67,7 +68,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         struct buf b;
         buf_init(&b, 0, MIB(8));
         yaml_write_json(&b, p->canonical);
-        CHECK(b.failed || !str_is_utf8(buf_str(&b)) || yaml_parse(a, buf_str(&b), "out", &(struct yaml_limits){.max_bytes = MIB(8), .max_nodes = 1000000, .max_depth = 128}, &(struct yaml_docs){0}) == NULL);
+        CHECK(b.failed || !str_is_utf8(buf_str(&b)) ||
+              yaml_parse(a, buf_str(&b), "out",
+                         &(struct yaml_limits){.max_bytes = MIB(8), .max_nodes = 1000000, .max_depth = 128},
+                         &(struct yaml_docs){0}) == NULL);
         src.text = buf_str(&b);
         err_ignore(compose_load(a, &o, &files, &again));
         buf_done(&b);

@@ -7,12 +7,30 @@
 #include "core/base/vec.h"
 #include "tests/conformance/compose/conformance.h"
 
-static const char *const maps[] = {"services",     "networks", "volumes",     "configs",     "secrets",     "models",      "environment",
-                                   "args",         "labels",   "annotations", "depends_on",  "sysctls",     "ulimits",     "storage_opt",
-                                   "log_opt",      "driver_opts", "options",  "aux_addresses", "additional_contexts", NULL};
+static const char *const maps[] = {"services",
+                                   "networks",
+                                   "volumes",
+                                   "configs",
+                                   "secrets",
+                                   "models",
+                                   "environment",
+                                   "args",
+                                   "labels",
+                                   "annotations",
+                                   "depends_on",
+                                   "sysctls",
+                                   "ulimits",
+                                   "storage_opt",
+                                   "log_opt",
+                                   "driver_opts",
+                                   "options",
+                                   "aux_addresses",
+                                   "additional_contexts",
+                                   NULL};
 static const char *const nullable[] = {"environment", "args", NULL};
 static const char *const strict_null[] = {"command", "entrypoint", NULL};
-static const char *const optional[] = {"attach", "init", "enable_ipv4", "enable_ipv6", "scale", "replicas", "parallelism", "max_attempts", NULL};
+static const char *const optional[] = {"attach",   "init",        "enable_ipv4",  "enable_ipv6", "scale",
+                                       "replicas", "parallelism", "max_attempts", NULL};
 
 struct judge {
     struct arena *a;
@@ -27,13 +45,9 @@ static bool one_of(const char *const *list, const char *s) {
     return false;
 }
 
-static bool is_null(const struct json *v) {
-    return v == NULL || v->type == JSON_NULL;
-}
+static bool is_null(const struct json *v) { return v == NULL || v->type == JSON_NULL; }
 
-static bool is_num(const struct json *v) {
-    return json_is(v, JSON_INT) || json_is(v, JSON_REAL);
-}
+static bool is_num(const struct json *v) { return json_is(v, JSON_INT) || json_is(v, JSON_REAL); }
 
 static bool zero(const struct json *v) {
     if (is_null(v))
@@ -80,7 +94,8 @@ static bool duration(const char *s, double *ret) {
 }
 
 static char *absolute(struct arena *a, const char *s) {
-    char *all = s[0] == '/' ? arena_strdup(a, s) : arena_printf(a, CASE_ROOT "/%s", s), *out = arena_alloc(a, strlen(all) + 2, 1);
+    char *all = s[0] == '/' ? arena_strdup(a, s) : arena_printf(a, CASE_ROOT "/%s", s),
+         *out = arena_alloc(a, strlen(all) + 2, 1);
     size_t n = 0;
     struct str rest = str_of(all), part;
     while (str_cut(&rest, '/', &part)) {
@@ -110,7 +125,8 @@ static bool strings(const struct judge *j, const char *e, const char *a) {
 
 static bool decimal_is(const struct json *s, const struct json *n) {
     int64_t v;
-    return json_is(s, JSON_STRING) && json_is(n, JSON_INT) && str_to_i64(s->s, INT64_MIN, INT64_MAX, &v) == NULL && v == n->i;
+    return json_is(s, JSON_STRING) && json_is(n, JSON_INT) && str_to_i64(s->s, INT64_MIN, INT64_MAX, &v) == NULL &&
+           v == n->i;
 }
 
 static bool scalar(const struct judge *j, const struct json *e, const struct json *a) {
@@ -125,9 +141,11 @@ static bool scalar(const struct judge *j, const struct json *e, const struct jso
     return decimal_is(e, a) || decimal_is(a, e);
 }
 
-static bool equal(const struct judge *j, const struct json *e, const struct json *a, const char *key, const char *parent);
+static bool equal(const struct judge *j, const struct json *e, const struct json *a, const char *key,
+                  const char *parent);
 
-static bool objects(const struct judge *j, const struct json *e, const struct json *a, const char *key, const char *parent) {
+static bool objects(const struct judge *j, const struct json *e, const struct json *a, const char *key,
+                    const char *parent) {
     if ((!is_null(e) && e->type != JSON_OBJECT) || (!is_null(a) && a->type != JSON_OBJECT))
         return false;
     bool named = one_of(maps, key);
@@ -149,7 +167,8 @@ static bool objects(const struct judge *j, const struct json *e, const struct js
     return true;
 }
 
-static bool lists(const struct judge *j, const struct json *e, const struct json *a, const char *key, const char *parent) {
+static bool lists(const struct judge *j, const struct json *e, const struct json *a, const char *key,
+                  const char *parent) {
     if ((!zero(e) && e->type != JSON_ARRAY) || (!zero(a) && a->type != JSON_ARRAY))
         return false;
     size_t n = json_is(e, JSON_ARRAY) ? json_len(e) : 0, m = json_is(a, JSON_ARRAY) ? json_len(a) : 0;
@@ -162,11 +181,10 @@ static bool lists(const struct judge *j, const struct json *e, const struct json
     return true;
 }
 
-static bool true_unless_false(const struct json *v) {
-    return is_null(v) || (json_is(v, JSON_BOOL) && v->b);
-}
+static bool true_unless_false(const struct json *v) { return is_null(v) || (json_is(v, JSON_BOOL) && v->b); }
 
-static bool equal(const struct judge *j, const struct json *e, const struct json *a, const char *key, const char *parent) {
+static bool equal(const struct judge *j, const struct json *e, const struct json *a, const char *key,
+                  const char *parent) {
     if (one_of(strict_null, key)) {
         if (is_null(e) || is_null(a))
             return is_null(e) && is_null(a);
@@ -203,7 +221,8 @@ static void step(struct arena *a, struct hit h, const char *seg, hits *out) {
     if (z_eq(seg, "*")) {
         for (size_t k = 0; k < json_len(h.v); k++)
             *vec_push(a, out) = (struct hit){h.v->type == JSON_OBJECT ? h.v->obj.v[k].value : h.v->arr.v[k], "", h.key};
-    } else if (json_is(h.v, JSON_ARRAY) && str_to_i64(str_of(seg), 0, INT32_MAX, &i) == NULL && (size_t)i < json_len(h.v)) {
+    } else if (json_is(h.v, JSON_ARRAY) && str_to_i64(str_of(seg), 0, INT32_MAX, &i) == NULL &&
+               (size_t)i < json_len(h.v)) {
         *vec_push(a, out) = (struct hit){json_at(h.v, (size_t)i), "", up};
     } else {
         const struct json *v = json_is(h.v, JSON_OBJECT) ? json_get(h.v, seg) : NULL;
@@ -277,9 +296,7 @@ static bool contains(const struct judge *j, const struct json *e, struct hit h) 
     return false;
 }
 
-static size_t length(const struct json *v) {
-    return json_is(v, JSON_STRING) ? v->s.n : json_len(v);
-}
+static size_t length(const struct json *v) { return json_is(v, JSON_STRING) ? v->s.n : json_len(v); }
 
 static bool check_one(const struct judge *j, const char *op, const struct json *e, struct hit h) {
     const char *text = json_str(h.v);
@@ -309,9 +326,7 @@ static bool check_one(const struct judge *j, const char *op, const struct json *
 /* ---- the verdict ---- */
 
 char *substitute_places(struct arena *a, const char *s) {
-    static const struct {
-        const char *from, *to;
-    } places[] = {{"${ROOT}", CASE_ROOT}, {"${HOME}", CASE_HOME}};
+    static const struct { const char *from, *to; } places[] = {{"${ROOT}", CASE_ROOT}, {"${HOME}", CASE_HOME}};
     char *out = arena_strdup(a, s);
     for (size_t i = 0; i < ARRAY_LEN(places); i++) {
         for (char *at; (at = strstr(out, places[i].from)) != NULL;)
@@ -359,14 +374,16 @@ static const char *judge_warnings(const struct json *ex, const struct outcome *o
         found = strstr(json_str_or(json_at(out->warnings, i), ""), want) != NULL;
     if (!found)
         return "missing warning";
-    if (json_get(ex, "warning_count") != NULL && (size_t)json_get_int(ex, "warning_count", -1) != json_len(out->warnings))
+    if (json_get(ex, "warning_count") != NULL &&
+        (size_t)json_get_int(ex, "warning_count", -1) != json_len(out->warnings))
         return "another number of warnings";
     return NULL;
 }
 
 static const char *judge_value(const struct judge *j, const struct json *ex, const struct outcome *out) {
     const struct json *value = json_get(ex, "value"), *set = json_get(ex, "set"), *checks = json_get(ex, "checks");
-    if (value != NULL && !equal(j, substituted(j->a, value), out->value, json_is(value, JSON_OBJECT) ? "" : "value-root", ""))
+    if (value != NULL &&
+        !equal(j, substituted(j->a, value), out->value, json_is(value, JSON_OBJECT) ? "" : "value-root", ""))
         return "value differs";
     if (set != NULL && !same_set(set, out->value))
         return "set differs";

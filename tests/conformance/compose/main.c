@@ -102,9 +102,7 @@ static int run_file(struct totals *t, const char *path) {
     return status;
 }
 
-static int is_case_file(const struct dirent *d) {
-    return d->d_name[0] != '.' && z_ends(d->d_name, ".json");
-}
+static int is_case_file(const struct dirent *d) { return d->d_name[0] != '.' && z_ends(d->d_name, ".json"); }
 
 static int run_dir(struct totals *t, const char *dir) {
     struct dirent **list;

@@ -56,6 +56,7 @@ static void fill(const struct project_case *p, struct compose_options *o) {
     o->prune_resources = json_get_bool(opt, "prune_unnecessary_resources", false);
     o->any_project_name = json_get_bool(opt, "allow_any_project_name", false);
     o->ignore_dependencies = json_get_bool(p->c, "ignore_dependencies", false);
+    o->home = CASE_HOME;
     o->profiles = names(p->a, json_get(p->c, "profiles"), &o->n_profiles);
     o->services = names(p->a, json_get(p->c, "selected_services"), &o->n_services);
     o->enable = names(p->a, json_get(p->c, "enable_services"), &o->n_enable);
@@ -197,7 +198,11 @@ bool run_project(struct arena *a, const char *kind, const struct json *c, struct
     static const struct {
         const char *kind;
         err_t (*run)(struct project_case *p, struct outcome *out);
-    } kinds[] = {{"load", run_load}, {"cli_project", run_cli}, {"merge", run_merge}, {"normalize", run_normalize}, {"order", run_order}};
+    } kinds[] = {{"load", run_load},
+                 {"cli_project", run_cli},
+                 {"merge", run_merge},
+                 {"normalize", run_normalize},
+                 {"order", run_order}};
     for (size_t i = 0; i < ARRAY_LEN(kinds); i++) {
         if (z_eq(kinds[i].kind, kind)) {
             outcome_error(a, out, kinds[i].run(prepare(a, c), out));

@@ -11,9 +11,7 @@ struct unit {
     struct outcome *out;
 };
 
-static const char *text(const struct unit *u, const char *key) {
-    return json_str_or(json_get(u->c, key), "");
-}
+static const char *text(const struct unit *u, const char *key) { return json_str_or(json_get(u->c, key), ""); }
 
 static struct y_node *tree(const struct unit *u, const char *key) {
     return y_from_json(u->a, json_get(u->c, key), "case");
@@ -117,9 +115,7 @@ static err_t run_canonical(struct unit *u) {
     return NULL;
 }
 
-static err_t run_schema(struct unit *u) {
-    return compose_validate(&u->cx, NULL, tree(u, "model"), NULL);
-}
+static err_t run_schema(struct unit *u) { return compose_validate(&u->cx, NULL, tree(u, "model"), NULL); }
 
 static err_t run_validation(struct unit *u) {
     const char *check = text(u, "check"), *path = text(u, "path");
@@ -130,6 +126,8 @@ static err_t run_validation(struct unit *u) {
         return compose_check_object(n, path, z_eq(check, "configs.*"));
     if (z_eq(check, "services.*.ports.*"))
         return compose_check_port(n, path);
+    if (z_eq(check, "services.*.develop.watch.*.path"))
+        return compose_check_watch_path(n, path);
     return compose_check_device_request(n, path);
 }
 
@@ -159,20 +157,13 @@ static const struct {
     const char *kind;
     err_t (*run)(struct unit *u);
 } kinds[] = {
-    {"template", run_template},
-    {"interpolate", run_interpolate},
-    {"variables", run_variables},
-    {"dotenv", run_dotenv},
-    {"volume_spec", run_volume_spec},
-    {"port_spec", run_port_spec},
-    {"hosts_list", run_hosts_list},
-    {"bytes", run_bytes},
-    {"canonical", run_canonical},
-    {"schema", run_schema},
-    {"validation", run_validation},
-    {"networks_by_priority", run_networks_by_priority},
-    {"image_digest", run_image_digest},
-    {"pull_policy", run_pull_policy},
+    {"template", run_template},         {"interpolate", run_interpolate},
+    {"variables", run_variables},       {"dotenv", run_dotenv},
+    {"volume_spec", run_volume_spec},   {"port_spec", run_port_spec},
+    {"hosts_list", run_hosts_list},     {"bytes", run_bytes},
+    {"canonical", run_canonical},       {"schema", run_schema},
+    {"validation", run_validation},     {"networks_by_priority", run_networks_by_priority},
+    {"image_digest", run_image_digest}, {"pull_policy", run_pull_policy},
 };
 
 bool run_unit(struct arena *a, const char *kind, const struct json *c, struct outcome *out) {

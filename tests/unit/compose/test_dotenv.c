@@ -65,7 +65,7 @@ static void test_errors(void **state) {
     static const struct {
         const char *text, *line;
     } rows[] = {
-        {"A=1\nB C=2", "2"}, {"A=1\n\n=x", "3"}, {"lol$wut", "1"}, {"K=\"open\nmore\n", "1"}, {"K='open", "1"},
+        {"A=1\nB C=2", "2"}, {"A=1\n\n=x", "3"}, {"lol$wut", "1"},   {"K=\"open\nmore\n", "1"}, {"K='open", "1"},
         {"K=\"a\"b", "1"},   {"A=1\nK=${", "2"}, {"K=${X?no}", "1"}, {"M=\"a\nb\"\nB B", "3"},
     };
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {

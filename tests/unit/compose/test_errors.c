@@ -12,7 +12,8 @@ struct row {
 #define HEAD "name: t\nservices:\n  web:\n    image: x\n" /* 4 lines */
 
 static const struct row rows[] = {
-    {"name: t\nservices:\n  web:\n    imge: x\n", ERR_SCHEMA, "4:5", "services.web.imge", "additional properties 'imge' not allowed"},
+    {"name: t\nservices:\n  web:\n    imge: x\n", ERR_SCHEMA, "4:5", "services.web.imge",
+     "additional properties 'imge' not allowed"},
     {"name: t\nservcies: {}\n", ERR_SCHEMA, "2:1", "servcies", "not allowed"},
     {"name: t\nservices:\n  - web\n", ERR_SCHEMA, "3:3", "services", "services must be a mapping"},
     {"name: t\nservices:\n  web: nginx\n", ERR_SCHEMA, "3:8", "services.web", "services.web must be a mapping"},
@@ -29,44 +30,59 @@ static const struct row rows[] = {
     {HEAD "    ports:\n      - 80:99999\n", ERR_INVALID, "6:9", "services.web.ports.0", "Invalid containerPort: 99999"},
     {HEAD "    ports:\n      - \"80/xyz\"\n", ERR_INVALID, "6:9", "services.web.ports.0", "Invalid proto: xyz"},
     {HEAD "    ports:\n      - \"1-3:5-6\"\n", ERR_INVALID, "6:9", "services.web.ports.0", "Invalid ranges"},
-    {HEAD "    ports:\n      - {target: 80, host_ip: nope}\n", ERR_INVALID, "6:31", "services.web.ports.0", "invalid ip address"},
+    {HEAD "    ports:\n      - {target: 80, host_ip: nope}\n", ERR_INVALID, "6:31", "services.web.ports.0",
+     "invalid ip address"},
     {HEAD "    ports:\n      - {target: 80, porrt: 1}\n", ERR_SCHEMA, "6:22", "services.web.ports.0.porrt", "'porrt'"},
     {HEAD "    volumes:\n      - \"data::ro\"\n", ERR_INVALID, "6:9", "services.web.volumes.0", "empty section"},
-    {HEAD "    volumes:\n      - {type: bind, target: /x}\n", ERR_INVALID, "6:9", "services.web.volumes.0", "Source must not be empty"},
-    {HEAD "    volumes:\n      - {type: odd, target: /x}\n", ERR_SCHEMA, "6:16", "services.web.volumes.0.type", "must be one of"},
+    {HEAD "    volumes:\n      - {type: bind, target: /x}\n", ERR_INVALID, "6:9", "services.web.volumes.0",
+     "Source must not be empty"},
+    {HEAD "    volumes:\n      - {type: odd, target: /x}\n", ERR_SCHEMA, "6:16", "services.web.volumes.0.type",
+     "must be one of"},
     {HEAD "    volumes:\n      - data:/x\n", ERR_INVALID, "6:9", "services.web.volumes", "undefined volume data"},
     {HEAD "    tmpfs: [/x]\n    volumes:\n      - ./b:/x\n", ERR_INVALID, "7:9", NULL, "already mounted"},
-    {HEAD "    environment:\n      A: [1]\n", ERR_SCHEMA, "6:10", "services.web.environment.A", "boolean, null, number or string"},
+    {HEAD "    environment:\n      A: [1]\n", ERR_SCHEMA, "6:10", "services.web.environment.A",
+     "boolean, null, number or string"},
     {HEAD "    environment: A=1\n", ERR_SCHEMA, "5:18", "services.web.environment", "must be a mapping"},
     {HEAD "    environment:\n      - A =1\n", ERR_INVALID, "6:9", "services.web.environment.0", "trailing space"},
-    {HEAD "    environment:\n      A: ${X?set X}\n", ERR_INVALID, "6:10", "services.web.environment.A", "required variable X is missing a value: set X"},
-    {HEAD "    environment:\n      A: ${X\n", ERR_INVALID, "6:10", "services.web.environment.A", "invalid interpolation format"},
+    {HEAD "    environment:\n      A: ${X?set X}\n", ERR_INVALID, "6:10", "services.web.environment.A",
+     "required variable X is missing a value: set X"},
+    {HEAD "    environment:\n      A: ${X\n", ERR_INVALID, "6:10", "services.web.environment.A",
+     "invalid interpolation format"},
     {HEAD "    environment:\n      1: x\n", ERR_INVALID, "6:7", "services.web.environment", "non-string key"},
     {HEAD "    networks: [back]\n", ERR_INVALID, "5:16", "services.web.networks", "undefined network back"},
-    {HEAD "    network_mode: host\n    networks: [default]\n", ERR_INVALID, "5:19", "services.web.network_mode", "mutually exclusive"},
+    {HEAD "    network_mode: host\n    networks: [default]\n", ERR_INVALID, "5:19", "services.web.network_mode",
+     "mutually exclusive"},
     {HEAD "    network_mode: service:db\n", ERR_INVALID, NULL, NULL, "\"db\" not found"},
     {HEAD "    depends_on: [db]\n", ERR_INVALID, "5:18", "services.web.depends_on", "undefined service \"db\""},
     {HEAD "    depends_on: [web]\n", ERR_INVALID, "5:18", NULL, "dependency cycle detected: web -> web"},
-    {HEAD "    depends_on:\n      db: {condition: maybe}\n  db: {image: x}\n", ERR_SCHEMA, "6:23", "services.web.depends_on.db.condition", "must be one of"},
-    {HEAD "    depends_on:\n      db: {required: true}\n  db: {image: x}\n", ERR_SCHEMA, "6:11", "services.web.depends_on.db", "missing property 'condition'"},
+    {HEAD "    depends_on:\n      db: {condition: maybe}\n  db: {image: x}\n", ERR_SCHEMA, "6:23",
+     "services.web.depends_on.db.condition", "must be one of"},
+    {HEAD "    depends_on:\n      db: {required: true}\n  db: {image: x}\n", ERR_SCHEMA, "6:11",
+     "services.web.depends_on.db", "missing property 'condition'"},
     {HEAD "    configs: [c]\n", ERR_INVALID, "5:15", "services.web.configs", "undefined config c"},
     {HEAD "    secrets: [c]\n", ERR_INVALID, "5:15", "services.web.secrets", "undefined secret c"},
-    {"name: t\nservices:\n  web:\n    command: x\n", ERR_INVALID, "4:5", "services.web", "neither an image nor a build"},
-    {HEAD "    healthcheck:\n      interval: 10\n", ERR_SCHEMA, "6:17", "services.web.healthcheck.interval", "must be a string"},
-    {HEAD "    healthcheck:\n      interval: 10x\n", ERR_INVALID, "6:17", "services.web.healthcheck.interval", "invalid duration"},
+    {"name: t\nservices:\n  web:\n    command: x\n", ERR_INVALID, "4:5", "services.web",
+     "neither an image nor a build"},
+    {HEAD "    healthcheck:\n      interval: 10\n", ERR_SCHEMA, "6:17", "services.web.healthcheck.interval",
+     "must be a string"},
+    {HEAD "    healthcheck:\n      interval: 10x\n", ERR_INVALID, "6:17", "services.web.healthcheck.interval",
+     "invalid duration"},
     {HEAD "    healthcheck:\n      test: [curl, x]\n", ERR_INVALID, "6:13", NULL, "must start either by"},
-    {HEAD "    healthcheck:\n      test: \"true\"\n      start_interval: 1s\n", ERR_INVALID, "7:23", NULL, "requires healthcheck.start_period"},
+    {HEAD "    healthcheck:\n      test: \"true\"\n      start_interval: 1s\n", ERR_INVALID, "7:23", NULL,
+     "requires healthcheck.start_period"},
     {HEAD "    mem_limit: lots\n", ERR_INVALID, "5:16", "services.web.mem_limit", "invalid size"},
     {HEAD "    scale: many\n", ERR_INVALID, "5:12", "services.web.scale", "an integer is expected"},
     {HEAD "    scale: -1\n", ERR_INVALID, "5:12", "services.web.scale", "greater than or equal to 0"},
     {HEAD "    scale: 2\n    container_name: w\n", ERR_INVALID, "6:21", NULL, "container name must be unique"},
     {HEAD "    scale: 2\n    deploy: {replicas: 3}\n", ERR_INVALID, "5:12", NULL, "can't set distinct values"},
-    {HEAD "    container_name: w\n  b:\n    image: x\n    container_name: w\n", ERR_INVALID, NULL, NULL, "already in use"},
+    {HEAD "    container_name: w\n  b:\n    image: x\n    container_name: w\n", ERR_INVALID, NULL, NULL,
+     "already in use"},
     {HEAD "    init: maybe\n", ERR_INVALID, "5:11", "services.web.init", "a boolean is expected"},
     {HEAD "    command: \"sh -c 'x\"\n", ERR_INVALID, "5:14", "services.web.command", "a quote is not closed"},
     {HEAD "    extra_hosts: [nope]\n", ERR_INVALID, "5:19", "services.web.extra_hosts", "missing IP"},
     {HEAD "    pull_policy: sometimes\n", ERR_INVALID, "5:18", "services.web.pull_policy", "invalid pull_policy"},
-    {HEAD "    secrets:\n      - {source: s, mode: \"0999\"}\n", ERR_INVALID, "6:27", "services.web.secrets.0.mode", "octal"},
+    {HEAD "    secrets:\n      - {source: s, mode: \"0999\"}\n", ERR_INVALID, "6:27", "services.web.secrets.0.mode",
+     "octal"},
     {HEAD "    extends: other\n", ERR_INVALID, "5:14", "services.web.extends", "service \"other\" not found"},
     {HEAD "    extends: {file: gone.yaml, service: a}\n", ERR_NOT_FOUND, "5:21", NULL, "gone.yaml"},
     {HEAD "    extends: {file: ../../x.yaml, service: a}\n", ERR_PATH_ESCAPE, "5:21", NULL, "outside"},
@@ -117,7 +133,8 @@ static void test_rows(void **state) {
 static void test_hints(void **state) {
     (void)state;
     struct compose_project *p;
-    assert_string_equal(detail(load_yaml("name: t\nservices:\n  web:\n    imge: x\n", &p), "hint"), "did you mean \"image\"?");
+    assert_string_equal(detail(load_yaml("name: t\nservices:\n  web:\n    imge: x\n", &p), "hint"),
+                        "did you mean \"image\"?");
     assert_non_null(strstr(detail(load_yaml(HEAD "    user: 5\n", &p), "hint"), "quotes"));
     assert_non_null(strstr(detail(load_yaml("name: My App\n", &p), "hint"), "\"myapp\""));
     assert_null(detail(load_yaml("name: t\nzzzzzzzz: 1\n", &p), "hint"));
@@ -143,11 +160,14 @@ static void test_unknown_keys_can_warn(void **state) {
     struct compose_project *p;
     assert_null(load_files(files, (struct compose_options){.warn_unknown_keys = true}, &p));
     assert_int_equal(p->n_warnings, 1);
-    assert_non_null(strstr(p->warnings[0].message, "compose.yaml:5:5: services.web: unknown key \"portz\" is ignored; did you mean \"ports\"?"));
+    assert_non_null(
+        strstr(p->warnings[0].message,
+               "compose.yaml:5:5: services.web: unknown key \"portz\" is ignored; did you mean \"ports\"?"));
     assert_int_equal(p->warnings[0].origin.line, 5);
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {TEST(test_rows), TEST(test_hints), TEST(test_other_files), TEST(test_unknown_keys_can_warn)};
+    const struct CMUnitTest tests[] = {TEST(test_rows), TEST(test_hints), TEST(test_other_files),
+                                       TEST(test_unknown_keys_can_warn)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

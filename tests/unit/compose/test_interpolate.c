@@ -59,7 +59,7 @@ static void test_table(void **state) {
         {"${FOO:x}", NULL},
         {"${1A}", NULL},
         {"${X:-{}", NULL},
-        {"$DOLLAR", "a$FOO${FOO}$$b"},        /* single pass: values are not looked at again */
+        {"$DOLLAR", "a$FOO${FOO}$$b"}, /* single pass: values are not looked at again */
         {"${X:-$DOLLAR}", "a$FOO${FOO}$$b"},
     };
     struct compose_cx cx;

@@ -203,7 +203,8 @@ static void test_top_level(void **state) {
     buf_putc(&b, '\0');
     const struct mem_file files[] = {{"/repo/compose.yaml", b.p}, {0}};
     struct compose_project *again;
-    assert_null(load_files(files, (struct compose_options){.skip_consistency = true}, &again)); /* the disabled service is gone */
+    assert_null(load_files(files, (struct compose_options){.skip_consistency = true},
+                           &again)); /* the disabled service is gone */
     assert_true(json_eq(again->canonical, p->canonical));
     buf_done(&b);
 }
@@ -211,7 +212,8 @@ static void test_top_level(void **state) {
 static void test_origins(void **state) {
     (void)state;
     const struct mem_file files[] = {
-        {"/repo/compose.yaml", "name: t\nservices:\n  web:\n    image: x\n    environment:\n      A: a\n    ports: [\"80\"]\n"},
+        {"/repo/compose.yaml",
+         "name: t\nservices:\n  web:\n    image: x\n    environment:\n      A: a\n    ports: [\"80\"]\n"},
         {"/repo/o.yaml", "services:\n  web:\n    environment:\n      B: b\n    image: y\n    env_file: v.env\n"},
         {"/repo/v.env", "C=c\n"},
         {0},
@@ -224,9 +226,15 @@ static void test_origins(void **state) {
         const char *field, *file;
         unsigned line;
     } rows[] = {
-        {"", "compose.yaml", 3},      {"image", "o.yaml", 5},           {"environment.A", "compose.yaml", 6}, {"environment.B", "o.yaml", 4},
-        {"environment.C", "/repo/v.env", 0}, {"ports.0.target", "compose.yaml", 7}, {"ports", "compose.yaml", 7},
-        {"nope", "compose.yaml", 3},  {"ports.7", "compose.yaml", 7},
+        {"", "compose.yaml", 3},
+        {"image", "o.yaml", 5},
+        {"environment.A", "compose.yaml", 6},
+        {"environment.B", "o.yaml", 4},
+        {"environment.C", "/repo/v.env", 0},
+        {"ports.0.target", "compose.yaml", 7},
+        {"ports", "compose.yaml", 7},
+        {"nope", "compose.yaml", 3},
+        {"ports.7", "compose.yaml", 7},
     };
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
         struct compose_origin o = compose_service_origin(s, rows[i].field);
@@ -238,9 +246,10 @@ static void test_origins(void **state) {
 static void test_environment(void **state) {
     (void)state;
     const struct mem_file files[] = {
-        {"/repo/compose.yaml", "name: t\nservices:\n  a:\n    image: x:${TAG:-1}\n    env_file:\n      - one.env\n      - {path: two.env}\n"
-                               "      - {path: raw.env, format: raw}\n      - {path: gone.env, required: false}\n    environment: [B=own, D, E]\n"
-                               "    label_file: l.env\n    labels: {k: own}\nsecrets:\n  s: {environment: TOKEN}\n"},
+        {"/repo/compose.yaml",
+         "name: t\nservices:\n  a:\n    image: x:${TAG:-1}\n    env_file:\n      - one.env\n      - {path: two.env}\n"
+         "      - {path: raw.env, format: raw}\n      - {path: gone.env, required: false}\n    environment: [B=own, D, E]\n"
+         "    label_file: l.env\n    labels: {k: own}\nsecrets:\n  s: {environment: TOKEN}\n"},
         {"/repo/one.env", "A=1\nB=file\nC=${A}x${B}\nSHOW=$D\n"},
         {"/repo/two.env", "A=2\nE=file\n"},
         {"/repo/raw.env", "R=$A 'q'\n"},
@@ -255,7 +264,8 @@ static void test_environment(void **state) {
     err_t e = load_files(files, (struct compose_options){.env = &env, .root = "/repo"}, &p);
     if (e != NULL)
         fail_msg("%s", e->message);
-    static const char *const want[][2] = {{"A", "2"}, {"B", "own"}, {"C", "1xown"}, {"D", "outer"}, {"E", "file"}, {"R", "$A 'q'"}, {"SHOW", "outer"}};
+    static const char *const want[][2] = {{"A", "2"},    {"B", "own"},    {"C", "1xown"},   {"D", "outer"},
+                                          {"E", "file"}, {"R", "$A 'q'"}, {"SHOW", "outer"}};
     const struct compose_kvs *kv = &p->services[0].environment;
     assert_int_equal(kv->n, ARRAY_LEN(want));
     for (size_t i = 0; i < kv->n; i++) {
@@ -281,7 +291,8 @@ static void test_hash(void **state) {
         "name: t\nservices:\n  a:\n    image: x\n    environment: {A: 1, B: 2}\n    command: []\n",
         "name: t\nservices:\n  a:\n    image: x\n    environment: {A: 1, B: 2}\n    labels: {l: v}\n",
     };
-    const struct compose_content c[] = {{"config:a", "11"}, {"secret:b", "22"}}, swapped[] = {c[1], c[0]}, changed[] = {c[0], {"secret:b", "23"}};
+    const struct compose_content c[] = {{"config:a", "11"}, {"secret:b", "22"}}, swapped[] = {c[1], c[0]},
+                                 changed[] = {c[0], {"secret:b", "23"}};
     const struct compose_service *s = compose_service_find(must_load(base), "a");
     char *h = compose_service_hash(T, s, "sha256:1", c, 2);
     assert_int_equal(strlen(h), 64);
@@ -290,14 +301,17 @@ static void test_hash(void **state) {
     assert_string_not_equal(h, compose_service_hash(T, s, "sha256:1", changed, 2));
     assert_string_not_equal(h, compose_service_hash(T, s, "sha256:1", c, 1));
     for (size_t i = 0; i < ARRAY_LEN(same); i++)
-        assert_string_equal(h, compose_service_hash(T, compose_service_find(must_load(same[i]), "a"), "sha256:1", c, 2));
+        assert_string_equal(h,
+                            compose_service_hash(T, compose_service_find(must_load(same[i]), "a"), "sha256:1", c, 2));
     for (size_t i = 0; i < ARRAY_LEN(other); i++)
-        assert_string_not_equal(h, compose_service_hash(T, compose_service_find(must_load(other[i]), "a"), "sha256:1", c, 2));
+        assert_string_not_equal(
+            h, compose_service_hash(T, compose_service_find(must_load(other[i]), "a"), "sha256:1", c, 2));
 }
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        TEST(test_service), TEST(test_parts), TEST(test_top_level), TEST(test_origins), TEST(test_environment), TEST(test_hash),
+        TEST(test_service), TEST(test_parts),       TEST(test_top_level),
+        TEST(test_origins), TEST(test_environment), TEST(test_hash),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

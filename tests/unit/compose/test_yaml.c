@@ -18,14 +18,50 @@ static void test_scalars(void **state) {
         enum y_kind kind;
         int64_t i;
     } rows[] = {
-        {"no", Y_STR, 0},      {"yes", Y_STR, 0},      {"on", Y_STR, 0},       {"Off", Y_STR, 0},    {"true", Y_BOOL, 1},   {"TRUE", Y_BOOL, 1},
-        {"tRUE", Y_STR, 0},    {"False", Y_BOOL, 0},   {"~", Y_NULL, 0},       {"null", Y_NULL, 0},  {"Null", Y_NULL, 0},   {"nULL", Y_STR, 0},
-        {"012", Y_INT, 12},    {"0o14", Y_INT, 12},    {"0x1F", Y_INT, 31},    {"0x", Y_STR, 0},     {"0b11", Y_STR, 0},    {"1_000", Y_STR, 0},
-        {"1:30", Y_STR, 0},    {"-7", Y_INT, -7},      {"+7", Y_INT, 7},       {"1.5", Y_FLOAT, 0},   {"1.", Y_FLOAT, 0},
-        {".5", Y_FLOAT, 0},    {".", Y_STR, 0},        {"1e3", Y_FLOAT, 0},    {"1e", Y_STR, 0},     {".inf", Y_FLOAT, 0},  {"-.INF", Y_FLOAT, 0},
-        {".nan", Y_FLOAT, 0},  {"-.nan", Y_STR, 0},    {"inf", Y_STR, 0},      {"nan", Y_STR, 0},    {"2001-01-01", Y_STR, 0},
-        {"9223372036854775807", Y_INT, INT64_MAX},     {"9223372036854775808", Y_FLOAT, 0},          {"=", Y_STR, 0},       {"1.2.3", Y_STR, 0},
-        {"!!str 5", Y_STR, 0}, {"!!int \"5\"", Y_INT, 5}, {"!!float 5", Y_FLOAT, 0}, {"'5'", Y_STR, 0}, {"\"true\"", Y_STR, 0}, {"! 5", Y_STR, 0},
+        {"no", Y_STR, 0},
+        {"yes", Y_STR, 0},
+        {"on", Y_STR, 0},
+        {"Off", Y_STR, 0},
+        {"true", Y_BOOL, 1},
+        {"TRUE", Y_BOOL, 1},
+        {"tRUE", Y_STR, 0},
+        {"False", Y_BOOL, 0},
+        {"~", Y_NULL, 0},
+        {"null", Y_NULL, 0},
+        {"Null", Y_NULL, 0},
+        {"nULL", Y_STR, 0},
+        {"012", Y_INT, 12},
+        {"0o14", Y_INT, 12},
+        {"0x1F", Y_INT, 31},
+        {"0x", Y_STR, 0},
+        {"0b11", Y_STR, 0},
+        {"1_000", Y_STR, 0},
+        {"1:30", Y_STR, 0},
+        {"-7", Y_INT, -7},
+        {"+7", Y_INT, 7},
+        {"1.5", Y_FLOAT, 0},
+        {"1.", Y_FLOAT, 0},
+        {".5", Y_FLOAT, 0},
+        {".", Y_STR, 0},
+        {"1e3", Y_FLOAT, 0},
+        {"1e", Y_STR, 0},
+        {".inf", Y_FLOAT, 0},
+        {"-.INF", Y_FLOAT, 0},
+        {".nan", Y_FLOAT, 0},
+        {"-.nan", Y_STR, 0},
+        {"inf", Y_STR, 0},
+        {"nan", Y_STR, 0},
+        {"2001-01-01", Y_STR, 0},
+        {"9223372036854775807", Y_INT, INT64_MAX},
+        {"9223372036854775808", Y_FLOAT, 0},
+        {"=", Y_STR, 0},
+        {"1.2.3", Y_STR, 0},
+        {"!!str 5", Y_STR, 0},
+        {"!!int \"5\"", Y_INT, 5},
+        {"!!float 5", Y_FLOAT, 0},
+        {"'5'", Y_STR, 0},
+        {"\"true\"", Y_STR, 0},
+        {"! 5", Y_STR, 0},
     };
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
         const struct y_node *n = y_get(parse(arena_printf(T, "k: %s\n", rows[i].text)), "k");
@@ -54,7 +90,8 @@ static void test_places(void **state) {
 
 static void test_merge_keys(void **state) {
     (void)state;
-    const struct y_node *n = parse("a: &a {x: 1, y: 1}\nb: &b {y: 2, z: 2}\nc:\n  <<: [*a, *b]\n  x: 3\nd:\n  x: 0\n  <<: *b\ne: {\"<<\": 5}\n");
+    const struct y_node *n = parse(
+        "a: &a {x: 1, y: 1}\nb: &b {y: 2, z: 2}\nc:\n  <<: [*a, *b]\n  x: 3\nd:\n  x: 0\n  <<: *b\ne: {\"<<\": 5}\n");
     const struct y_node *c = y_get(n, "c");
     assert_int_equal(y_get_int(c, "x", 0), 3); /* own keys win */
     assert_int_equal(y_get_int(c, "y", 0), 1); /* then the first source */
@@ -121,7 +158,9 @@ static void test_errors(void **state) {
         {"a: 'x\n", ERR_INVALID_YAML, NULL},
         {"a: b: c\n", ERR_INVALID_YAML, "1:5"},
         {"a: @x\n", ERR_INVALID_YAML, "1:4"},
-        {"\xff\xfe" "a", ERR_INVALID_YAML, "1:1"},
+        {"\xff\xfe"
+         "a",
+         ERR_INVALID_YAML, "1:1"},
         {"a: \xc3\x28\n", ERR_INVALID_YAML, NULL},
         {"a: \x07\n", ERR_INVALID_YAML, NULL},
     };
@@ -165,13 +204,15 @@ static void test_budgets(void **state) {
     assert_int_equal(parse_limits(merge, strlen(merge))->code, ERR_YAML_LIMIT);
     char *docs = repeat("---\na: 1\n", 17);
     assert_int_equal(parse_limits(docs, strlen(docs))->code, ERR_YAML_LIMIT);
-    const char *bomb = "a: &a [x,x,x,x,x,x,x,x,x]\nb: &b [*a,*a,*a,*a,*a,*a,*a,*a,*a]\nc: &c [*b,*b,*b,*b,*b,*b,*b,*b,*b]\n"
-                       "d: &d [*c,*c,*c,*c,*c,*c,*c,*c,*c]\ne: &e [*d,*d,*d,*d,*d,*d,*d,*d,*d]\nf: &f [*e,*e,*e,*e,*e,*e,*e,*e,*e]\n";
+    const char *bomb =
+        "a: &a [x,x,x,x,x,x,x,x,x]\nb: &b [*a,*a,*a,*a,*a,*a,*a,*a,*a]\nc: &c [*b,*b,*b,*b,*b,*b,*b,*b,*b]\n"
+        "d: &d [*c,*c,*c,*c,*c,*c,*c,*c,*c]\ne: &e [*d,*d,*d,*d,*d,*d,*d,*d,*d]\nf: &f [*e,*e,*e,*e,*e,*e,*e,*e,*e]\n";
     err_t e = parse_limits(bomb, strlen(bomb));
     assert_int_equal(e->code, ERR_YAML_LIMIT);
     assert_non_null(strstr(e->message, "excessive aliasing"));
-    const char *depth = "a: &a [[[[[[[[[[[[[[[[[[[[1]]]]]]]]]]]]]]]]]]]]\nb: &b [[[[[[[[[[[[[[[[[[[[*a]]]]]]]]]]]]]]]]]]]]\n"
-                        "c: &c [[[[[[[[[[[[[[[[[[[[*b]]]]]]]]]]]]]]]]]]]]\nd: [[[[[[[[[[[[[[[[[[[[*c]]]]]]]]]]]]]]]]]]]]\n";
+    const char *depth =
+        "a: &a [[[[[[[[[[[[[[[[[[[[1]]]]]]]]]]]]]]]]]]]]\nb: &b [[[[[[[[[[[[[[[[[[[[*a]]]]]]]]]]]]]]]]]]]]\n"
+        "c: &c [[[[[[[[[[[[[[[[[[[[*b]]]]]]]]]]]]]]]]]]]]\nd: [[[[[[[[[[[[[[[[[[[[*c]]]]]]]]]]]]]]]]]]]]\n";
     assert_int_equal(parse_limits(depth, strlen(depth))->code, ERR_YAML_LIMIT);
 }
 
@@ -180,7 +221,10 @@ static void test_documents(void **state) {
     struct yaml_docs docs;
     assert_null(yaml_parse(T, STR("# nothing\n"), "f", NULL, &docs));
     assert_int_equal(docs.n, 0);
-    assert_null(yaml_parse(T, STR("\xef\xbb\xbf" "a: 1\n---\nb: 2\n...\n"), "f", NULL, &docs));
+    assert_null(yaml_parse(T,
+                           STR("\xef\xbb\xbf"
+                               "a: 1\n---\nb: 2\n...\n"),
+                           "f", NULL, &docs));
     assert_int_equal(docs.n, 2);
     assert_int_equal(y_get(docs.v[1], "b")->line, 3);
     struct y_node *one;
@@ -194,10 +238,17 @@ static void test_documents(void **state) {
 static void test_write(void **state) {
     (void)state;
     static const char *const docs[] = {
-        "{}", "[]", "null", "\"\"", "[1,2.5,true,null,\"x\"]", "{\"a\":{\"b\":[{\"c\":[],\"d\":{}},[1,[2]]]}}",
+        "{}",
+        "[]",
+        "null",
+        "\"\"",
+        "[1,2.5,true,null,\"x\"]",
+        "{\"a\":{\"b\":[{\"c\":[],\"d\":{}},[1,[2]]]}}",
         "{\"yes\":\"no\",\"n\":\"0123\",\"t\":\" x \",\"q\":\"a: b\",\"h\":\"a #b\",\"e\":\"1e3\",\"m\":\"<<\",\"s\":\"~\"}",
         "{\"text\":\"line one\\nline two\\n\",\"tail\":\"a\\n\\n\",\"cr\":\"a\\r\\nb\",\"tab\":\"\\ta\",\"u\":\"h\\u00e9 \\u2028 \\ufeff \\u0007 \\u007f \\u0085\"}",
-        "{\"k: y\":1,\"- x\":2,\"# c\":3,\"\":4,\"a\\nb\":5,\"---\":6}", "[[],[[]],{\"a\":[{\"b\":1},{\"c\":2}]}]", "{\"b\":\"  indented\\nblock\\n\"}",
+        "{\"k: y\":1,\"- x\":2,\"# c\":3,\"\":4,\"a\\nb\":5,\"---\":6}",
+        "[[],[[]],{\"a\":[{\"b\":1},{\"c\":2}]}]",
+        "{\"b\":\"  indented\\nblock\\n\"}",
     };
     for (size_t i = 0; i < ARRAY_LEN(docs); i++) {
         struct json *j, *back;
@@ -218,8 +269,8 @@ static void test_write(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        TEST(test_scalars), TEST(test_places),    TEST(test_merge_keys), TEST(test_large_map), TEST(test_errors),
-        TEST(test_budgets), TEST(test_documents), TEST(test_write),
+        TEST(test_scalars), TEST(test_places),  TEST(test_merge_keys), TEST(test_large_map),
+        TEST(test_errors),  TEST(test_budgets), TEST(test_documents),  TEST(test_write),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

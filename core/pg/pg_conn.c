@@ -19,15 +19,8 @@ void pg_conn_init(struct pg_conn *c, struct pg_pool *pool, size_t index, bool re
     c->reserved = reserved;
     list_init(&c->tosend);
     list_init(&c->fifo);
-    c->prepared = calloc(SQL_COUNT / 8 + 1, 1);
+    c->prepared = calloc(SQL_COUNT + 1, sizeof(*c->prepared));
     CHECK(c->prepared != NULL);
-}
-
-static bool prepared_get(const struct pg_conn *c, int stmt) { return (c->prepared[stmt / 8] >> (stmt % 8)) & 1; }
-
-static void prepared_set(struct pg_conn *c, int stmt, bool on) {
-    uint8_t bit = (uint8_t)(1U << (stmt % 8));
-    c->prepared[stmt / 8] = (uint8_t)(on ? c->prepared[stmt / 8] | bit : c->prepared[stmt / 8] & ~bit);
 }
 
 static void watch(struct pg_conn *c, int events) {
@@ -40,7 +33,7 @@ static void watch(struct pg_conn *c, int events) {
 void pg_conn_up(struct pg_conn *c, PGconn *raw) {
     c->c = raw;
     c->state = PG_CONN_CONNECTING;
-    memset(c->prepared, 0, SQL_COUNT / 8 + 1);
+    memset(c->prepared, 0, (SQL_COUNT + 1) * sizeof(*c->prepared));
     c->retire = false;
     c->reason[0] = '\0';
     c->watching = 0;
@@ -68,7 +61,7 @@ static int send_prepare(struct pg_conn *c, struct pg_call *call) {
         pg_call_free(p);
         return 0;
     }
-    prepared_set(c, call->stmt, true); /* taken back when it fails */
+    c->prepared[call->stmt] = p->seq = ++c->seq; /* taken back when it fails */
     c->load++;
     list_add_tail(&c->fifo, &p->link);
     return 1;
@@ -86,8 +79,9 @@ static int send_call(struct pg_conn *c, struct pg_call *call) {
     c->pool->queries++;
     if (call->kind == PG_CALL_SQL)
         return PQsendQueryParams(c->c, call->sql, (int)n, NULL, values, NULL, NULL, 0);
-    if (!prepared_get(c, call->stmt) && !send_prepare(c, call))
+    if (c->prepared[call->stmt] == 0 && !send_prepare(c, call))
         return 0;
+    call->seq = ++c->seq;
     return PQsendQueryPrepared(c->c, pg_stmt_defs[call->stmt].name, (int)n, values, NULL, NULL, 0);
 }
 
@@ -170,14 +164,16 @@ static bool state_is(const PGresult *res, const char *state) {
 /** A failure that says nothing about this call: a neighbour's error, a plan that is gone, a cancel meant for another.
  * */
 static bool innocent(struct pg_conn *c, struct pg_call *call) {
-    if (call->res == NULL || call->fiber == NULL || call->resends >= 3 || call->in_tx || call->prepare_error != NULL)
+    if (call->res == NULL || call->fiber == NULL || call->resends >= PG_RESENDS || call->in_tx ||
+        call->prepare_error != NULL)
         return false;
     switch (PQresultStatus(call->res)) {
     case PGRES_PIPELINE_ABORTED:
         return true; /* nothing of it ran */
     case PGRES_FATAL_ERROR:
         if (call->kind == PG_CALL_STMT && state_is(call->res, "26000")) {
-            prepared_set(c, call->stmt, false);
+            if (c->prepared[call->stmt] < call->seq) /* else it was prepared again meanwhile */
+                c->prepared[call->stmt] = 0;
             return true;
         }
         return c->cancel_at != 0 && state_is(call->res, "57014");
@@ -194,7 +190,8 @@ static bool failed(const PGresult *res) {
  * it. */
 static void finish_prepare(struct pg_conn *c, struct pg_call *call) {
     if (failed(call->res) && !(call->res != NULL && state_is(call->res, "42P05"))) {
-        prepared_set(c, call->stmt, false);
+        if (c->prepared[call->stmt] == call->seq)
+            c->prepared[call->stmt] = 0;
         if (call->res != NULL && PQresultStatus(call->res) == PGRES_FATAL_ERROR) {
             call->after->prepare_error = call->res;
             call->res = NULL;

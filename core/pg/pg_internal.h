@@ -23,6 +23,7 @@ enum {
     PG_BACKOFF_MAX_MS = 30000,
     PG_SCOUT_MAX_MS = 8000, /* the first connection keeps looking this often, the others wait for it */
     PG_TX_TRIES = 3,
+    PG_RESENDS = 5,
     PG_REASON = 200,
 };
 
@@ -84,6 +85,7 @@ struct pg_call {
     bool must_succeed;     /* BEGIN, ROLLBACK: else the connection is in no known state */
     bool sent, sync_after, ended;
     uint8_t resends;
+    uint64_t seq; /* order of sending on its connection */
     enum pg_call_end end;
     PGresult *res;
     PGresult *prepare_error; /* why the statement could not be prepared; res only says "aborted" then */
@@ -117,8 +119,9 @@ struct pg_conn {
     size_t load; /* calls in both */
     struct deferred flush;
     struct pg *pinned;
-    bool retire; /* close once idle: its plans are stale */
-    uint8_t *prepared;
+    bool retire;        /* close once idle: its plans are stale */
+    uint64_t seq;       /* of the last thing sent */
+    uint64_t *prepared; /* per statement: seq of its PREPARE, 0 = none */
     uint64_t heard_at, up_since, cancel_at;
     struct fiber *main;
     char reason[PG_REASON];

@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -54,6 +55,8 @@ static pid_t launch(const char *const argv[], int fd, bool quiet) {
         return pid;
     setpgid(0, 0);
     become_user();
+    /* An aborted test leaves no server behind. After the change of user, which resets it. */
+    prctl(PR_SET_PDEATHSIG, SIGQUIT);
     int null = open("/dev/null", O_RDWR);
     dup2(null, 0);
     dup2(fd >= 0 ? fd : null, 1);

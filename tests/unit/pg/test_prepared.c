@@ -58,8 +58,10 @@ static err_t one(void *arg) {
         e = pg_rows(db, a, SQL_BUS_SINCE, PG_ARGS(pg_int(0), pg_int(10)), &r);
         break;
     }
-    if ((e == NULL ? ERR_CODE_MAX : e->code) != want)
+    if ((e == NULL ? ERR_CODE_MAX : e->code) != want) {
+        print_error("case %d: %s\n", (int)(i % 7), e == NULL ? "no error" : err_chain(a, e));
         wrong++;
+    }
     latch_down(&all);
     return NULL;
 }
@@ -116,15 +118,11 @@ static err_t outdated_body(void *arg) {
     db = pg_new(&conf);
     must(pg_wait_ready(db, deadline_in(5000)));
     for (int i = 0; i < 20; i++)
-        must(pg_rows(db, arena_current(), SQL_JOBS_STATE, PG_ARGS(pg_uuid(SOME_ID)), &r));
-    pg_lab_psql_at(conf.url, "SET client_min_messages = warning; ALTER TABLE jobs DROP CONSTRAINT jobs_state_check; "
-                             "DROP INDEX jobs_one_running_per_key, jobs_queue_idx, jobs_due_idx, jobs_queue_key_idx, "
-                             "jobs_lease_idx, jobs_running_idx; DROP TRIGGER jobs_notify ON jobs; "
-                             "ALTER TABLE jobs DROP CONSTRAINT jobs_check, DROP CONSTRAINT jobs_check1; "
-                             "ALTER TABLE jobs ALTER COLUMN state TYPE text");
+        must(pg_rows(db, arena_current(), SQL_AUDIT_HEAD, PG_ARGS(pg_uuid(SOME_ID)), &r));
+    pg_lab_psql_at(conf.url, "ALTER TABLE audit_heads ALTER COLUMN seq TYPE numeric");
     err_t e = NULL;
     for (int i = 0; i < 20; i++) {
-        e = pg_rows(db, arena_current(), SQL_JOBS_STATE, PG_ARGS(pg_uuid(SOME_ID)), &r);
+        e = pg_rows(db, arena_current(), SQL_AUDIT_HEAD, PG_ARGS(pg_uuid(SOME_ID)), &r);
         if (e != NULL)
             assert_true(err_is(e, ERR_DB_RETRY));
         must(fiber_sleep(100));

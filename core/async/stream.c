@@ -31,7 +31,7 @@ void stream_unref_(struct stream *s) {
 
 /* ---- errors ---- */
 
-static void set_error(struct stream_error *e, enum err_code code, const char *fmt, va_list ap) {
+static void PRINTF_LIKE(3, 0) set_error(struct stream_error *e, enum err_code code, const char *fmt, va_list ap) {
     if (e->set)
         return;
     e->set = true;

@@ -199,6 +199,13 @@ static void tell(struct node *n, const char *action, const struct fleet_containe
     fleet_tell(n->fleet, &ch);
 }
 
+/* Reading a container because its network changed may find that it started or ended: its own event follows, too late. */
+static const char *true_action(const char *action, const struct fleet_container *old, const struct fleet_container *c) {
+    if (!old || z_eq(old->state, c->state) || (!z_eq(action, "connect") && !z_eq(action, "disconnect")))
+        return *action ? action : "resync";
+    return z_eq(c->state, "running") ? "start" : "die";
+}
+
 void index_upsert(struct node *n, struct fleet_container *c, const char *action) {
     struct fleet *f = n->fleet;
     struct fleet_entry *old = map_getz(&n->containers, c->id);
@@ -222,7 +229,7 @@ void index_upsert(struct node *n, struct fleet_container *c, const char *action)
     sorted_add(f, e);
     count_running(n, &e->c, 1);
     if (visible && !(first_detail && z_eq(action, "")))
-        tell(n, *action ? action : "resync", old ? &old->c : NULL, &e->c);
+        tell(n, true_action(action, old ? &old->c : NULL, c), old ? &old->c : NULL, &e->c);
     free(old);
 }
 

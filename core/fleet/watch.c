@@ -42,7 +42,8 @@ static bool repeated(struct node *n, const struct docker_event *ev) {
     return false;
 }
 
-static void mark_container(struct node *n, const char *id, const char *action) {
+/* `aside`: an event of another object that only touches the container; it does not hide what the container itself did. */
+static void mark_container(struct node *n, const char *id, const char *action, bool aside) {
     if (n->dirty.n > DIRTY_MAX) {
         n->relist_wanted = true;
         return;
@@ -50,6 +51,8 @@ static void mark_container(struct node *n, const char *id, const char *action) {
     struct dirty *d = map_getz(&n->dirty, id);
     if (d) {
         n->fleet->stats.coalesced++;
+        if (aside)
+            return;
     } else {
         d = calloc(1, sizeof *d);
         CHECK(d != NULL);
@@ -63,13 +66,13 @@ static void mark(struct node *n, const struct docker_event *ev) {
     if (kind == -2 || z_eq(ev->action, "kill")) /* a kill that ends something is followed by die */
         return;
     if (kind == -1) {
-        mark_container(n, ev->id, ev->action);
+        mark_container(n, ev->id, ev->action, false);
         return;
     }
     snprintf(n->kind_dirty[kind], ACTION_MAX, "%s", ev->action);
     const char *container = kind == 1 ? json_get_str(ev->attributes, "container") : NULL;
     if (container) /* connect, disconnect change it too */
-        mark_container(n, container, ev->action);
+        mark_container(n, container, ev->action, true);
 }
 
 static err_t on_event(void *arg, const struct docker_event *ev) {

@@ -288,6 +288,46 @@ const char *rbac_denied_scopes(struct rbac *r, struct arena *a, const struct pri
     return scope_array(r, a, who, p, true);
 }
 
+static bool covers(struct rbac *r, const struct principal *who, const struct perm_set *set, const char *scope_id, enum permission *ret_missing) {
+    for (int p = 0; p < PERM_MAX; p++)
+        if (perm_has(set, (enum permission)p) && !rbac_allowed(r, who, (enum permission)p, scope_id)) {
+            *ret_missing = (enum permission)p;
+            return false;
+        }
+    return true;
+}
+
+bool rbac_role_permissions(struct rbac *r, const char *role_id, struct perm_set *ret) {
+    const struct role_node *role = r->now ? map_getz(&r->now->roles, role_id) : NULL;
+    if (role)
+        *ret = role->perms;
+    return role != NULL;
+}
+
+bool rbac_covers_role(struct rbac *r, const struct principal *who, const char *role_id, const char *scope_id, enum permission *ret_missing) {
+    struct perm_set set;
+    *ret_missing = PERM_MAX;
+    if (!rbac_role_permissions(r, role_id, &set) || !map_has(&r->now->scopes, str_of(scope_id)))
+        return false;
+    return covers(r, who, &set, scope_id, ret_missing);
+}
+
+bool rbac_covers_user(struct rbac *r, const struct principal *who, const char *user_id, enum permission *ret_missing) {
+    const struct user_node *u = r->now ? map_getz(&r->now->users, user_id) : NULL;
+    *ret_missing = PERM_MAX;
+    if (u == NULL)
+        return false;
+    for vec_each (g, &u->grants)
+        if (!g->deny && live(g) && !covers(r, who, &g->role->perms, g->scope->id, ret_missing))
+            return false;
+    return true;
+}
+
+const char *rbac_scope_org(struct rbac *r, const char *scope_id) {
+    const struct scope_node *s = r->now ? map_getz(&r->now->scopes, scope_id) : NULL;
+    return s ? s->org_id : NULL;
+}
+
 struct perm_set rbac_permissions(struct rbac *r, const struct principal *who, const char *scope_id) {
     struct perm_set s = {{0}};
     for (int p = 0; p < PERM_MAX; p++)

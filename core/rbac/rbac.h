@@ -53,6 +53,15 @@ struct perm_set rbac_permissions(struct rbac *r, const struct principal *who, co
 struct json *rbac_scopes_json(struct rbac *r, struct arena *a, const struct principal *who);
 /** Is the user still active and the credential's epoch current? Checked per request and by live streams. */
 bool rbac_user_current(struct rbac *r, const struct principal *who);
+/** May `who` hand this role out at this scope: does he have every permission of it there? *ret_missing names the first he lacks;
+ * false with PERM_MAX when role or scope is unknown. */
+bool rbac_covers_role(struct rbac *r, const struct principal *who, const char *role_id, const char *scope_id, enum permission *ret_missing);
+/** Does he have everything that `user_id` has anywhere? */
+bool rbac_covers_user(struct rbac *r, const struct principal *who, const char *user_id, enum permission *ret_missing);
+/** Permissions of a role, inherited ones included; false when it is unknown. */
+bool rbac_role_permissions(struct rbac *r, const char *role_id, struct perm_set *ret);
+/** Organization of a scope ("" above organizations); NULL when the scope is unknown. Valid until the next yield. */
+const char *rbac_scope_org(struct rbac *r, const char *scope_id);
 /** Who is bound with a role that grants p at the scope or above (access review): JSON array. */
 struct json *rbac_who_can(struct rbac *r, struct arena *a, enum permission p, const char *scope_id);
 /** Called on the loop stack after each new snapshot: live streams re-check themselves. */

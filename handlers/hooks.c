@@ -1,0 +1,175 @@
+/* The middleware's questions answered by identity, RBAC, audit and the database. */
+#include "core/base/check.h"
+#include "core/base/clock.h"
+#include "core/conf/conf.h"
+#include "handlers/internal.h"
+
+enum { STALE_MS = 5000, WAIT_MAX_MS = 60000, KEEP_BODY_MAX = 1000000 };
+
+/* ---- who ---- */
+
+static err_t from_cookie(struct request *r, struct str token, struct principal **ret) {
+    if (str_starts(token, STR("dsp_")))
+        return err_new(ERR_TOKEN_INVALID, "an API token is not a session");
+    return identity_bearer(platform()->identity, r->a, token, r->peer_ip, ret);
+}
+
+static err_t identify(struct request *r, const struct credentials *c, struct principal **ret) {
+    struct identity *id = platform()->identity;
+    switch (c->kind) {
+    case CRED_BEARER:
+        return identity_bearer(id, r->a, str_of(c->token), r->peer_ip, ret);
+    case CRED_COOKIE:
+        return from_cookie(r, str_of(c->token), ret);
+    case CRED_TICKET:
+        return identity_ticket_take(id, r->a, str_of(c->token), ret);
+    default:
+        return err_new(ERR_UNAUTHENTICATED, "log in, or send an API token");
+    }
+}
+
+static err_t on_authenticate(struct request *r, const struct credentials *c) {
+    struct principal *who;
+    TRY(platform_ready());
+    if (c->kind != CRED_NONE && rbac_age_ms(platform()->rbac) > STALE_MS)
+        return err_new(ERR_DB_UNAVAILABLE, "the database is away, so rights cannot be checked");
+    TRY(identify(r, c, &who));
+    if (who->must_change_password && !(r->route->flags & ROUTE_PASSWORD_OK))
+        return err_new(ERR_PASSWORD_CHANGE_REQUIRED, "change your password first: POST /api/v1/auth/change-password");
+    r->who = who;
+    return NULL;
+}
+
+static const char *on_principal_key(const struct principal *who) { return who->user_id; }
+
+static err_t on_ws_allowed(struct request *r, unsigned open) {
+    (void)r;
+    unsigned max = (unsigned)conf_now()->limits.ws_per_user;
+    if (open < max)
+        return NULL;
+    return err_new(ERR_RATE_LIMITED, "you have %u streams open, which is the limit", max);
+}
+
+/* ---- what is recorded ---- */
+
+/* Requests that were never well formed or meant for an object that is not there changed nothing and are in the access log. */
+static bool worth_a_row(err_t failure) {
+    int status = err_code_http(failure->code);
+    return status == 401 || status == 403 || status == 409 || status >= 500;
+}
+
+static const char *resource_of(const struct request *r) {
+    const char *dot = strchr(r->route->audit, '.');
+    return dot ? arena_strndup(r->a, r->route->audit, (size_t)(dot - r->route->audit)) : r->route->audit;
+}
+
+static err_t on_audit(struct request *r, const struct audit_note *note, int status, err_t failure) {
+    (void)status;
+    if (failure ? !worth_a_row(failure) : r->audited)
+        return NULL;
+    const char *param = strchr(r->route->pattern, '{') ? r->params[0].p : NULL;
+    struct change c = {.kind = note->resource_type ? note->resource_type : resource_of(r),
+                       .id = note->resource_id ? note->resource_id : param,
+                       .before = note->before,
+                       .after = note->after};
+    const char *outcome = failure == NULL ? "success" : err_code_http(failure->code) == 403 ? "denied" : "failure";
+    return api_audit(r, r->route->audit, outcome, &c, failure);
+}
+
+static err_t on_authorize(struct request *r, const char *permission, const char *read_permission, const char *scope_id) {
+    err_t e = app_authorize(r, permission, read_permission, scope_id);
+    if (e && err_code_http(e->code) == 403 && r->route->audit)
+        err_ignore(on_audit(r, &(struct audit_note){0}, 403, e));
+    return e;
+}
+
+/* ---- Idempotency-Key: per principal, 24 h; kept answers may hold a secret shown once, so they are sealed ---- */
+
+struct claim {
+    const char *principal, *key;
+};
+
+static struct seal_place claim_place(struct request *r, const struct claim *c) {
+    return (struct seal_place){"idempotency_keys", "body", arena_printf(r->a, "%s %s", c->principal, c->key)};
+}
+
+static err_t kept_answer(struct request *r, const struct claim *c, const struct pg_result *res, struct idempotent_reply *ret) {
+    struct json *head;
+    struct str blob;
+    struct seal_place at = claim_place(r, c);
+    TRY(json_parse(r->a, str_of(pg_cell(res, 0, 4) ? pg_cell(res, 0, 4) : "{}"), NULL, &head));
+    ret->replay = true;
+    ret->status = (int)pg_cell_int(res, 0, 3, 200);
+    ret->content_type = json_get_str(head, "contentType");
+    ret->location = json_get_str(head, "location");
+    if (pg_cell(res, 0, 5) == NULL)
+        return NULL;
+    TRY(bytea_parse(r->a, pg_cell(res, 0, 5), &blob));
+    return unseal(r->a, platform()->keys, &at, blob, &ret->body);
+}
+
+static err_t on_idempotency_begin(struct request *r, const char *key, const char *body_sha256, struct idempotent_reply *ret) {
+    if (r->who->user_id == NULL)
+        return NULL;
+    struct claim *c = arena_new_obj(r->a, struct claim);
+    *c = (struct claim){r->who->user_id, key};
+    struct pg_result *res;
+    TRY(pg_one(platform()->db, r->a, SQL_API_IDEMPOTENCY_BEGIN,
+               PG_ARGS(pg_uuid(c->principal), pg_text(key), pg_text(str_z(r->a, r->method)), pg_text(str_z(r->a, r->path)), pg_text(body_sha256)), "claim",
+               &res));
+    if (pg_cell_bool(res, 0, 0)) {
+        ret->claim = c;
+        return NULL;
+    }
+    if (pg_cell(res, 0, 1) == NULL) /* it was dropped between the two halves of the statement */
+        return err_new(ERR_CONFLICT, "a request with this Idempotency-Key has just ended; try again");
+    if (!pg_cell_bool(res, 0, 1))
+        return err_new(ERR_IDEMPOTENCY_MISMATCH, "this Idempotency-Key was used for another request");
+    if (!pg_cell_bool(res, 0, 2))
+        return err_new(ERR_CONFLICT, "a request with this Idempotency-Key is still running");
+    return kept_answer(r, c, res, ret);
+}
+
+static err_t on_idempotency_end(struct request *r, void *claim, const struct idempotent_reply *reply) {
+    const struct claim *c = claim;
+    if (c == NULL)
+        return NULL;
+    if (reply->status == 0 || reply->body.n > KEEP_BODY_MAX)
+        return pg_exec(platform()->db, SQL_API_IDEMPOTENCY_DROP, PG_ARGS(pg_uuid(c->principal), pg_text(c->key)), NULL);
+    struct json *head = json_object(r->a);
+    json_set_str(r->a, head, "contentType", reply->content_type);
+    json_set_str(r->a, head, "location", reply->location);
+    struct seal_place at = claim_place(r, c);
+    const char *body = reply->body.n ? bytea_text(r->a, seal(r->a, platform()->keys, &at, reply->body)) : NULL;
+    return pg_exec(platform()->db, SQL_API_IDEMPOTENCY_DONE,
+                   PG_ARGS(pg_uuid(c->principal), pg_text(c->key), pg_int(reply->status), pg_json(json_to_text(r->a, head)), pg_text(body)), NULL);
+}
+
+/* ---- ?wait= ---- */
+
+static err_t on_task_wait(struct request *r, const char *task_id, struct str *ret_json) {
+    int64_t ns;
+    bool ended;
+    err_t e = duration_parse(str_of(request_query(r, "wait")), &ns);
+    if (e || ns < 0)
+        return err_field(err_new(ERR_BAD_REQUEST, "wait takes a duration such as 30s"), "wait");
+    uint64_t ms = (uint64_t)ns / 1000000 < WAIT_MAX_MS ? (uint64_t)ns / 1000000 : WAIT_MAX_MS;
+    /* Answer before the request's own deadline, with the task as it is then. */
+    uint64_t last = r->deadline == DEADLINE_NONE ? DEADLINE_NONE : r->deadline - 1000;
+    TRY(jobs_wait(platform()->jobs, task_id, deadline_min(deadline_in(ms), last), &ended));
+    return jobs_get_json(platform()->db, r->a, task_id, ret_json);
+}
+
+void hooks_install(void) {
+    static struct principal nobody;
+    nobody = PRINCIPAL_NOBODY;
+    server_set_hooks(&(struct server_hooks){.anonymous = &nobody,
+                                            .authenticate = on_authenticate,
+                                            .authorize = on_authorize,
+                                            .audit = on_audit,
+                                            .idempotency_begin = on_idempotency_begin,
+                                            .idempotency_end = on_idempotency_end,
+                                            .task_wait = on_task_wait,
+                                            .principal_key = on_principal_key,
+                                            .ws_allowed = on_ws_allowed});
+}

@@ -1,0 +1,8 @@
+/* The route tables of all areas, one per file of handlers/. */
+#pragma once
+#include "handlers/app.h"
+
+extern const struct route_table auth_routes, tokens_routes, users_routes, roles_routes, bindings_routes, organizations_routes,
+    teams_routes, projects_routes, folders_routes, audit_routes, meta_routes;
+/* One of the two, by metrics.public */
+extern const struct route_table metrics_public_routes, metrics_private_routes;

@@ -1,0 +1,65 @@
+/* API tokens of the caller. */
+#include "handlers/tables.h"
+
+static err_t list(struct request *r, struct reply *out) {
+    struct str items;
+    TRY(api_session_only(r));
+    TRY(identity_tokens(platform()->identity, r->a, r->who, &items));
+    return reply_list(r, out, items, NULL);
+}
+
+static err_t read_cidrs(struct request *r, const struct json *list, struct token_request *req) {
+    const char **v = arena_new_array(r->a, const char *, json_len(list) + 1);
+    for (size_t i = 0; i < json_len(list); i++)
+        v[i] = json_str(json_at(list, i));
+    req->cidrs = v;
+    req->n_cidrs = json_len(list);
+    return NULL;
+}
+
+/* By POST /tokens: the text of the row that GET shows, and the token. */
+static err_t created(struct request *r, struct reply *out, const char *id, const char *token) {
+    struct str items;
+    struct json *all;
+    TRY(identity_tokens(platform()->identity, r->a, r->who, &items));
+    TRY(json_parse(r->a, items, NULL, &all));
+    for (size_t i = 0; i < json_len(all); i++) {
+        struct json *one = json_at(all, i);
+        if (!z_eq(json_get_str(one, "id"), id))
+            continue;
+        request_audit(r, "token", id, NULL, json_to_text(r->a, one));
+        json_set_str(r->a, one, "token", token);
+        TRY(reply_header(out, "location", arena_printf(r->a, "/api/v1/tokens/%s", id)));
+        return reply_json(out, 201, one);
+    }
+    return err_new(ERR_INTERNAL, "the new token is not listed");
+}
+
+static err_t create(struct request *r, struct reply *out) {
+    const struct json *body;
+    const char *id, *token;
+    TRY(api_session_only(r));
+    TRY(request_json(r, &body));
+    struct token_request req = {.name = json_get_str(body, "name"), .scopes = json_get(body, "scopes"), .scope_id = json_get_str(body, "scopeId"),
+                                .expires_days = json_get_int(body, "expiresInDays", 30)};
+    TRY(read_cidrs(r, json_get(body, "cidrs"), &req));
+    TRY(identity_token_create(platform()->identity, r->a, r->who, &req, &id, &token));
+    return created(r, out, id, token);
+}
+
+static err_t delete(struct request *r, struct reply *out) {
+    TRY(api_session_only(r));
+    err_t e = identity_token_revoke(platform()->identity, r->who, request_param(r, "id"));
+    if (e)
+        return e->code == ERR_NOT_FOUND ? api_not_found() : e;
+    request_audit(r, "token", request_param(r, "id"), NULL, NULL);
+    return reply_empty(out, 204);
+}
+
+static const struct route rows[] = {
+    ROUTE(GET, "/api/v1/tokens", AUTH_SELF, NULL, list, .response_schema = "ApiToken", .flags = ROUTE_LIST, .tag = "tokens", .summary = "My API tokens"),
+    ROUTE(POST, "/api/v1/tokens", AUTH_SELF, NULL, create, .audit = "token.create", .request_schema = "ApiTokenCreate", .response_schema = "ApiToken",
+          .tag = "tokens", .summary = "Make an API token; it is shown this once"),
+    ROUTE(DELETE, "/api/v1/tokens/{id}", AUTH_SELF, NULL, delete, .audit = "token.revoke", .tag = "tokens", .summary = "Revoke one of my API tokens"),
+};
+ROUTE_TABLE(tokens_routes, rows);

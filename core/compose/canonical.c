@@ -339,6 +339,7 @@ static err_t canonical_ports(struct compose_cx *cx, struct y_node *l, const stru
             continue;
         }
         TRY(compose_parse_port(cx->a, p->text, p, c_path_str(cx->a, C_IDX(at, i)), &many));
+        TRY(compose_spend(cx, many->seq.n * 6, p));
         for (size_t k = 0; k < many->seq.n; k++)
             y_push(cx->a, out, many->seq.v[k]);
         if (out->seq.n > MAX_PORTS)

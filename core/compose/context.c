@@ -3,6 +3,7 @@
 #include "core/compose/stages.h"
 
 #define MAX_WARNINGS 200
+#define MAX_NODES 500000
 
 void compose_env_init(struct compose_env *e, struct arena *a) {
     map_init(&e->vars, a);
@@ -45,6 +46,13 @@ void compose_warn(struct compose_cx *cx, const struct y_node *at, const char *fm
             return;
     }
     *vec_push(cx->a, &cx->warnings) = w;
+}
+
+err_t compose_spend(struct compose_cx *cx, size_t n, const struct y_node *at) {
+    cx->nodes += n;
+    if (cx->nodes <= MAX_NODES)
+        return NULL;
+    return y_error(ERR_YAML_LIMIT, at, NULL, "the files expand to more than %d values in all", MAX_NODES);
 }
 
 char *c_path_str(struct arena *a, const struct c_path *p) {

@@ -76,6 +76,7 @@ static err_t other_file(const struct ext *x, const struct y_node *file, struct e
 static err_t merge_base(const struct ext *x, const char *name, struct y_node *base, struct y_node *service,
                         struct y_node **ret) {
     struct compose_cx *cx = x->cx;
+    TRY(compose_spend(cx, y_count(base, SIZE_MAX), service));
     struct y_node *source = y_clone(cx->a, base), *merged = service;
     compose_strip_tags(source);
     const struct c_path *at = C_KEY(C_KEY(NULL, STR("services")), str_of(name));

@@ -1,6 +1,8 @@
 /* Reading: files through the callback, documents, and the per-file part of the pipeline. */
 #include "core/compose/stages.h"
 
+#define MAX_DOCS 128
+
 err_t compose_read_file(struct compose_cx *cx, const char *path, const struct y_node *at, struct str *ret) {
     const char *root = cx->o != NULL ? cx->o->root : NULL;
     if (root != NULL && !compose_path_inside(root, path))
@@ -47,6 +49,10 @@ err_t compose_read_docs(struct compose_cx *cx, const struct compose_source *src,
     if (text.p == NULL)
         TRY(compose_read_file(cx, compose_path_join(cx->a, dir, src->path), at, &text));
     TRY(yaml_parse(cx->a, text, src->path, cx->o != NULL ? &cx->o->limits : NULL, ret));
+    TRY(compose_spend(cx, ret->nodes, at));
+    cx->n_docs += ret->n; /* each one walks the whole merged tree */
+    if (cx->n_docs > MAX_DOCS)
+        return y_error(ERR_TOO_LARGE, at, NULL, "more than %d YAML documents", MAX_DOCS);
     size_t keep = 0;
     for (size_t i = 0; i < ret->n; i++) {
         struct y_node *doc = ret->v[i];

@@ -21,6 +21,8 @@ struct compose_cx {
     const struct compose_options *o;
     const struct compose_files *files;
     size_t n_files;      /* compose files read so far */
+    size_t n_docs;       /* documents in them */
+    size_t nodes;        /* made so far: read, cloned by extends, expanded from port ranges */
     size_t subst_bytes;  /* text produced by interpolation so far */
     struct map extended; /* path of an extended file -> struct y_node, its services */
     VEC(struct compose_warning) warnings;
@@ -29,6 +31,9 @@ void compose_cx_init(struct compose_cx *cx, struct arena *a, const struct compos
                      const struct compose_files *files);
 /** Once per message. `at` may be NULL. */
 void compose_warn(struct compose_cx *cx, const struct y_node *at, const char *fmt, ...) PRINTF_LIKE(3, 4);
+
+/** Charge `n` nodes to the load's budget: YAML_LIMIT above 500,000, however the files multiply each other. */
+MUST_CHECK err_t compose_spend(struct compose_cx *cx, size_t n, const struct y_node *at);
 
 /* -- interpolate.c -- */
 /** Substitute variables in one string, single pass: what a variable contains is never looked at again. Errors (no place added):

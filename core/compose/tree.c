@@ -59,6 +59,13 @@ size_t y_len(const struct y_node *n) {
     return n->kind == Y_SEQ ? n->seq.n : n->kind == Y_MAP ? n->map.n : 0;
 }
 
+size_t y_count(const struct y_node *n, size_t stop) {
+    size_t c = 1;
+    for (size_t i = 0; i < y_len(n) && c <= stop; i++)
+        c += y_count(n->kind == Y_SEQ ? n->seq.v[i] : n->map.v[i].value, stop - c);
+    return c;
+}
+
 bool y_is(const struct y_node *n, enum y_kind k) { return n != NULL && n->kind == k; }
 
 bool y_null(const struct y_node *n) { return n == NULL || n->kind == Y_NULL; }

@@ -48,9 +48,10 @@ bool y_has(const struct y_node *map, const char *key);
 struct y_node *y_at(const struct y_node *seq, size_t i);
 struct y_node *y_path(const struct y_node *n, ...) __attribute__((sentinel)); /* keys, NULL at the end */
 size_t y_len(const struct y_node *n);                                         /* of a map or sequence, else 0 */
-bool y_is(const struct y_node *n, enum y_kind k);                             /* false for NULL */
-bool y_null(const struct y_node *n);                                          /* NULL or a null node */
-bool y_scalar(const struct y_node *n); /* not NULL, not a map or sequence (null counts) */
+size_t y_count(const struct y_node *n, size_t stop); /* nodes of the tree; gives up above `stop` */
+bool y_is(const struct y_node *n, enum y_kind k);    /* false for NULL */
+bool y_null(const struct y_node *n);                 /* NULL or a null node */
+bool y_scalar(const struct y_node *n);               /* not NULL, not a map or sequence (null counts) */
 /** Text of a scalar ("8080", "true"); NULL for null, map and sequence. */
 const char *y_str(const struct y_node *n);
 const char *y_get_str(const struct y_node *map, const char *key);

@@ -1,4 +1,5 @@
 #include <arpa/inet.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -170,6 +171,8 @@ static err_t check_options(struct compose_cx *cx, const struct y_node *n, const 
     return n->kind == Y_MAP || n->kind == Y_NULL ? must_be(cx, n, at, "boolean, list, number or string") : NULL;
 }
 
+static bool is_integral(double d) { return fabs(d) < 9e15 && d == floor(d); }
+
 /** Scalars: NULL when the kind fits, else what it should have been. */
 static const char *scalar_problem(const struct cs *s, const struct y_node *n) {
     bool strict = s->flags & CSF_STRICT;
@@ -185,10 +188,7 @@ static const char *scalar_problem(const struct cs *s, const struct y_node *n) {
     case CS_INT:
         if (strict && str)
             return "integer";
-        return str || n->kind == Y_INT ||
-                       (n->kind == Y_FLOAT && n->d == (double)(int64_t)n->d && n->d < 9e15 && n->d > -9e15)
-                   ? NULL
-                   : "integer";
+        return str || n->kind == Y_INT || (n->kind == Y_FLOAT && is_integral(n->d)) ? NULL : "integer";
     case CS_COUNT:
         return str || n->kind == Y_INT ? NULL : "integer or string";
     case CS_NUM:

@@ -223,18 +223,6 @@ static struct anchor *anchor_open(struct reader *r, const yaml_char_t *name, str
     return an;
 }
 
-static size_t count_nodes(const struct y_node *n, size_t stop) {
-    size_t c = 1;
-    if (n->kind == Y_SEQ) {
-        for (size_t i = 0; i < n->seq.n && c <= stop; i++)
-            c += count_nodes(n->seq.v[i], stop - c);
-    } else if (n->kind == Y_MAP) {
-        for (size_t i = 0; i < n->map.n && c <= stop; i++)
-            c += count_nodes(n->map.v[i].value, stop - c);
-    }
-    return c;
-}
-
 static size_t depth_of(const struct y_node *n) {
     size_t d = 0;
     if (n->kind == Y_SEQ) {
@@ -264,7 +252,7 @@ static err_t read_alias(struct reader *r, const yaml_event_t *ev, size_t depth, 
         return y_error(ERR_YAML_LIMIT, &at, NULL, "document contains excessive aliasing: more than %zu aliases",
                        r->lim.max_aliases);
     size_t left = r->lim.max_nodes - r->nodes;
-    size_t add = count_nodes(an->node, left);
+    size_t add = y_count(an->node, left);
     if (add > left)
         return y_error(ERR_YAML_LIMIT, &at, NULL, "document contains excessive aliasing: more than %zu nodes",
                        r->lim.max_nodes);
@@ -465,7 +453,7 @@ static err_t read_stream(struct reader *r, struct yaml_docs *ret) {
         TRY(read_document(r, &doc));
         *vec_push(r->a, &docs) = doc;
     }
-    *ret = (struct yaml_docs){docs.v, docs.n};
+    *ret = (struct yaml_docs){.v = docs.v, .n = docs.n, .nodes = r->nodes};
     return NULL;
 }
 

@@ -15,6 +15,7 @@ struct yaml_limits {
 };
 struct yaml_docs {
     struct y_node **v; /* an empty document is a null node */
+    size_t nodes;      /* in all documents, aliases expanded */
     size_t n;          /* 0 for a file with nothing but comments */
 };
 /** `text` may be freed afterwards. `limits` NULL = defaults. */

@@ -175,6 +175,34 @@ static void test_file_budget(void **state) {
     buf_done(&b);
 }
 
+/** Small files that multiply each other meet one budget. */
+static void test_node_budget(void **state) {
+    (void)state;
+    struct buf b, c;
+    buf_init(&b, 0, MIB(1));
+    buf_init(&c, 0, MIB(1));
+    buf_puts(&b, "services:\n  base:\n    image: x\n    environment:\n");
+    for (int i = 0; i < 5000; i++)
+        buf_putf(&b, "      V%d: x\n", i);
+    buf_putc(&b, '\0');
+    buf_puts(&c, "name: t\nservices:\n");
+    for (int i = 0; i < 1000; i++)
+        buf_putf(&c, "  s%d: {extends: {file: b.yaml, service: base}}\n", i);
+    buf_putc(&c, '\0');
+    const struct mem_file files[] = {{"/repo/compose.yaml", c.p}, {"/repo/b.yaml", b.p}, {0}};
+    struct compose_project *p;
+    assert_int_equal(load_files(files, (struct compose_options){0}, &p)->code, ERR_YAML_LIMIT);
+    buf_clear(&c);
+    buf_puts(&c, "name: t\nservices:\n");
+    for (int i = 0; i < 100; i++)
+        buf_putf(&c, "  s%d: {image: x, ports: [\"1-60000\"]}\n", i);
+    buf_putc(&c, '\0');
+    const struct mem_file ports[] = {{"/repo/compose.yaml", c.p}, {0}};
+    assert_int_equal(load_files(ports, (struct compose_options){0}, &p)->code, ERR_YAML_LIMIT);
+    buf_done(&b);
+    buf_done(&c);
+}
+
 static void test_selection(void **state) {
     (void)state;
     const struct mem_file files[] = {
@@ -199,9 +227,9 @@ static void test_selection(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        TEST(test_rules),         TEST(test_ports_are_unique), TEST(test_documents_override),
-        TEST(test_extends),       TEST(test_extends_cycle),    TEST(test_include),
-        TEST(test_include_cycle), TEST(test_file_budget),      TEST(test_selection),
+        TEST(test_rules),         TEST(test_ports_are_unique), TEST(test_documents_override), TEST(test_extends),
+        TEST(test_extends_cycle), TEST(test_include),          TEST(test_include_cycle),      TEST(test_file_budget),
+        TEST(test_node_budget),   TEST(test_selection),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -76,12 +76,12 @@ static err_t resolve_job(struct git_job *job, git_repository *repo) {
     TRY(commit_open(job, repo, in->ref, &obj));
     git_commit *c = (git_commit *)obj;
     const git_signature *who = git_commit_author(c);
-    const char *message = git_commit_message(c);
+    struct str message = str_of(git_commit_message(c));
     out->commit = (struct git_commit){
         .sha = oid_text(job->a, git_commit_id(c)),
         .author = arena_strdup(job->a, who && who->name ? who->name : ""),
         .email = arena_strdup(job->a, who && who->email ? who->email : ""),
-        .message = arena_strndup(job->a, message ? message : "", strnlen(message ? message : "", MAX_MESSAGE)),
+        .message = str_z(job->a, str_slice(message, 0, MAX_MESSAGE)),
         .time_ms = (int64_t)git_commit_time(c) * 1000,
     };
     git_object_free(obj);

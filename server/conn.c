@@ -201,6 +201,13 @@ static void linger_sweep(uv_handle_t *h, void *arg) {
         uv_close(h, on_linger_closed);
 }
 
+size_t conn_linger_stop(void) {
+    uint64_t for_ever = UINT64_MAX;
+    if (C.nlinger > 0)
+        uv_walk(loop_uv(), linger_sweep, &for_ever);
+    return C.nlinger;
+}
+
 void conn_linger(struct conn *c) {
     uv_os_fd_t fd;
     if (c->linger_fd < 0 && C.nlinger < LINGER_MAX && uv_fileno(&c->uv.handle, &fd) == 0)

@@ -136,6 +136,8 @@ static struct verdict check_framing(const struct head *h, const struct framing *
         return REFUSE(BAD_REQUEST, "Transfer-Encoding in HTTP/1.0");
     if (f->hosts == 0 && *h->minor > 0)
         return REFUSE(BAD_REQUEST, "Host is missing");
+    if (f->hosts > 0 && f->host.n == 0)
+        return REFUSE(BAD_REQUEST, "Host is empty");
     return ACCEPT;
 }
 

@@ -166,6 +166,7 @@ struct conn *conn_of_handle(const uv_handle_t *h); /* NULL when it is not one of
 void conn_phase(struct conn *c, enum conn_phase phase);
 void conn_shutdown(struct conn *c); /* shutdown(2) both ways; h2o sees EOF and closes. Safe anywhere */
 void conn_charge(struct conn *c);   /* an abandoned request; out of credit = conn_shutdown */
+size_t conn_linger_stop(void);     /* at the end; how many are still closing */
 void conn_linger(struct conn *c);   /* keep the peer able to read our last answer */
 void conn_sweep(uint64_t now_ms);
 size_t conn_count(void);

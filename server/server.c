@@ -144,7 +144,7 @@ void server_drain(void) {
 
 static void run_until_idle(void) {
     uint64_t end = clock_mono_ms() + FINI_PATIENCE_MS;
-    while ((conn_count() > 0 || SRV.nxchgs > 0) && clock_mono_ms() < end) {
+    while ((conn_count() > 0 || SRV.nxchgs > 0 || conn_linger_stop() > 0) && clock_mono_ms() < end) {
         for list_each_safe(it, tmp, &SRV.xchgs) {
             struct xchg *x = list_entry(it, struct xchg, live);
             if (x->fiber != NULL)

@@ -83,8 +83,8 @@ class Server:
     def alive(self):
         return self.process.poll() is None
 
-    def stop(self, expect=0):
-        if self.alive():
+    def stop(self, expect=0, signalled=False):
+        if self.alive() and not signalled:
             self.process.send_signal(signal.SIGTERM)
         try:
             code = self.process.wait(35)

@@ -352,10 +352,13 @@ static const char *const *env_list(const char *name) {
         return NULL;
     const char **list = lists[used++];
     struct str rest = str_of(z), part;
-    struct arena *a = arena_new("env", 0); /* lives as long as the process */
+    static char text[8][7][128];
     size_t n = 0;
-    while (n < 7 && str_cut(&rest, ' ', &part))
-        list[n++] = str_z(a, part);
+    while (n < 7 && str_cut(&rest, ' ', &part)) {
+        (void)snprintf(text[used - 1][n], sizeof(text[0][0]), "%.*s", STR_ARG(part));
+        list[n] = text[used - 1][n];
+        n++;
+    }
     list[n] = NULL;
     return list;
 }

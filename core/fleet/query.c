@@ -53,8 +53,8 @@ static size_t first_after(const struct fleet *f, const char *name, const char *i
     while (lo < hi) {
         size_t mid = lo + (hi - lo) / 2;
         int d = strcmp(f->sorted[mid]->c.name, name);
-        if (d == 0)
-            d = strcmp(f->sorted[mid]->c.id, id ? id : "");
+        if (d == 0 && id)
+            d = strcmp(f->sorted[mid]->c.id, id);
         if (d <= 0)
             lo = mid + 1;
         else

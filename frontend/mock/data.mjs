@@ -10,7 +10,7 @@ export const uuid = (text) => {
 };
 const sha = (text) => hex(`commit ${text}`, 40);
 
-export const PERMISSIONS = ["application:read", "application:create", "application:update", "application:delete", "application:sync", "application:rollback", "container:read", "container:start", "container:stop", "container:restart", "container:logs", "container:inspect", "container:inspect-env", "node:read", "node:create", "node:update", "node:delete", "repository:read", "repository:create", "repository:update", "repository:delete", "user:read", "user:create", "user:update", "user:delete", "role:read", "role:bind", "project:read", "audit:read", "task:read", "task:cancel"];
+export const PERMISSIONS = ["application:read", "application:create", "application:update", "application:delete", "application:sync", "application:rollback", "container:read", "container:start", "container:stop", "container:restart", "container:logs", "container:inspect", "container:inspect-env", "node:read", "node:create", "node:update", "node:delete", "repository:read", "repository:create", "repository:update", "repository:delete", "user:read", "user:create", "user:update", "user:delete", "role:read", "binding:create", "binding:delete", "event:read", "deployment:read", "node:use", "project:read", "audit:read", "task:read", "task:cancel"];
 
 const org = uuid("org");
 export const projects = [

@@ -87,7 +87,8 @@ export class Client {
     }
     if (response.status === 204 || response.headers.get("content-length") === "0") return undefined as Result<K>;
     const text = await response.text();
-    return (text ? JSON.parse(text) : undefined) as Result<K>;
+    const json = response.headers.get("content-type")?.includes("json") ?? true;
+    return (text ? (json ? JSON.parse(text) : text) : undefined) as Result<K>;
   }
 
   /** Renews the session cookies; callers that arrive meanwhile share the one request. */
@@ -102,7 +103,7 @@ export class Client {
   }
 
   private async send(method: string, url: string, args: RawArgs, key: string | null): Promise<Response> {
-    const headers: Record<string, string> = { Accept: "application/json" };
+    const headers: Record<string, string> = { Accept: url.includes("/logs?") ? "text/plain, application/json" : "application/json" };
     if (method !== "GET") headers["X-DF-CSRF"] = "1";
     if (args.body !== undefined) headers["Content-Type"] = "application/json";
     if (args.ifMatch !== undefined) headers["If-Match"] = `"${args.ifMatch}"`;

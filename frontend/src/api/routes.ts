@@ -32,7 +32,7 @@ export interface Routes {
   "GET /roles": { query?: Paging; result: T.Page<T.Role> };
   "GET /permissions": { result: T.Page<{ name: string; description: string }> };
   "GET /role-bindings": { query?: { scope?: string; subject?: string } & Paging; result: T.Page<T.RoleBinding> };
-  "POST /role-bindings": { body: Omit<T.RoleBinding, "id">; result: T.RoleBinding };
+  "POST /role-bindings": { body: Pick<T.RoleBinding, "subjectKind" | "subjectId" | "role" | "scopeId">; result: T.RoleBinding };
   "DELETE /role-bindings/{id}": { path: Id; result: void };
   "GET /projects": { query?: Paging; result: T.Page<T.Project> };
 
@@ -79,11 +79,12 @@ export interface Routes {
     result: T.Page<T.Container>;
   };
   "GET /containers/{id}": { path: Id; result: Record<string, unknown> };
+  "GET /containers/{id}/logs": { path: Id; query?: { tail?: number }; result: string };
   "POST /containers/{id}/start": { path: Id; result: unknown };
   "POST /containers/{id}/stop": { path: Id; query?: { t?: number }; result: unknown };
   "POST /containers/{id}/restart": { path: Id; query?: { t?: number }; result: unknown };
 
-  "GET /activity": { query?: Paging; result: T.Page<T.Activity> };
+  "GET /activity": { query?: { object?: string } & Paging; result: T.Page<T.Activity> };
   "GET /info": { result: T.Info };
 }
 

@@ -1,9 +1,22 @@
-import type { Reason } from "./types";
+import type { Application, Reason } from "./types";
 
 /** One sentence for a reason, whichever form the server used. */
 export function reasonText(reason: Reason): string {
   if (typeof reason === "string") return reason;
   return reason.object ? `${reason.object}: ${reason.message}` : reason.message;
+}
+
+/** Why an application is not fine, each sentence once: health and sync may share their list. */
+export function reasonsOf(app: Application): string[] {
+  const health = app.health.status === "Healthy" ? [] : (app.health.reasons ?? []);
+  const sync = app.sync.status === "Synced" ? [] : (app.sync.reasons ?? []);
+  return [...new Set([...health, ...sync].map(reasonText))];
+}
+
+/** The operation under way; a finished one may still be named by the application. */
+export function activeOperation(app: Application): Application["operation"] {
+  const op = app.operation;
+  return op && (op.state === "running" || op.state === "queued") ? op : null;
 }
 
 /** A person's or service's name from the forms the contract allows. */

@@ -80,6 +80,8 @@ export interface RoleBinding {
   subjectId: string;
   role: string;
   scopeId: string;
+  scopeKind?: string;
+  scopeName?: string;
 }
 
 export interface Project {
@@ -177,9 +179,11 @@ export interface Application {
   path: string;
   composeFiles: string[];
   manifestPath: string | null;
-  node: { id: string; name: string };
+  node: { id: string; name: string } | null;
   environment: { name: string; variables: Record<string, string> };
   syncPolicy: SyncPolicy;
+  /** Deletion is under way. */
+  deleting?: boolean;
   sync: {
     status: SyncStatus;
     desiredCommit: string | null;
@@ -189,7 +193,7 @@ export interface Application {
     reasons: Reason[];
   };
   health: { status: HealthStatus; reasons: Reason[] };
-  operation: { taskId: string; kind: string; state: TaskState; startedAt: string } | null;
+  operation: { taskId: string; kind: string; state: TaskState; startedAt: string | null } | null;
   lastDeployment: { id: string; commit: string; status: DeploymentStatus; finishedAt: string | null } | null;
   error: SourceError | null;
   createdAt: string;
@@ -292,8 +296,10 @@ export interface AppDiff {
 }
 
 export interface Manifest {
-  rendered: unknown;
-  files: (string | { path: string; content?: string })[];
+  commit?: string | null;
+  rendered?: unknown;
+  project?: unknown;
+  files: (string | { path: string; content?: string })[] | null;
 }
 
 export type DeploymentStatus = "pending" | "running" | "succeeded" | "failed" | "cancelled" | "rolledBack";
@@ -320,10 +326,12 @@ export interface Deployment {
   startedAt: string | null;
   finishedAt: string | null;
   durationMs: number | null;
-  ops: DeploymentOp[];
-  plan: Plan | null;
+  /** Only in the answer for one deployment; lists carry `opsTotal`. */
+  ops?: DeploymentOp[];
+  opsTotal?: number;
+  plan?: Plan | null;
   error: { code: string; message: string; details?: SourceError["details"] } | null;
-  images: Record<string, string>;
+  images: Record<string, string | null> | null;
 }
 
 export interface TaskStep {

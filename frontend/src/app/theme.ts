@@ -111,7 +111,6 @@ export const theme = createTheme({
       },
     },
     MuiSwitch: {
-      defaultProps: { size: "small" },
       styleOverrides: {
         root: { width: 34, height: 20, padding: 0, margin: "0 10px 0 2px", overflow: "visible" },
         switchBase: {

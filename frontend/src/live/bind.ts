@@ -47,6 +47,8 @@ export class CacheBinding {
   /** What else a change makes old: the tree and plan of an application, its history, a task's log. */
   private follow({ kind, id, value, event }: Change): void {
     const payload = (event.payload ?? {}) as Record<string, unknown>;
+    // These are part of the feed too, in words that only the server has.
+    if (kind === "deployment" || kind === "node" || kind === "repository" || !value) this.refetchSoon("activity");
     if (kind === "application" && value) {
       for (const part of ["resources", "plan", "diff", "deployments"]) this.refetchSoon(part, id);
     } else if (kind === "container" && typeof payload.applicationId === "string") {

@@ -81,7 +81,8 @@ export const queries = {
   nodes: () => queryOptions({ queryKey: ["nodes"], queryFn: ({ signal }) => fresh<Node>("node", () => listAll("GET /nodes", { signal })), ...live }),
   repositories: () =>
     queryOptions({ queryKey: ["repositories"], queryFn: ({ signal }) => fresh<Repository>("repository", () => listAll("GET /repositories", { signal })), ...live }),
-  activity: () => queryOptions({ queryKey: ["activity"], queryFn: ({ signal }) => listAll("GET /activity", { signal }, 1), ...live }),
+  activity: (object?: string) =>
+    queryOptions({ queryKey: ["activity", object ?? ""], queryFn: ({ signal }) => listAll("GET /activity", { query: { object }, signal }, 1), ...live }),
   sessions: () => queryOptions({ queryKey: ["sessions"], queryFn: ({ signal }) => call("GET /auth/sessions", { signal }) }),
   tokens: () => queryOptions({ queryKey: ["tokens"], queryFn: ({ signal }) => listAll("GET /tokens", { signal }) }),
   users: () => queryOptions({ queryKey: ["users"], queryFn: ({ signal }) => listAll("GET /users", { signal }) }),

@@ -53,7 +53,9 @@ export function changeOf(event: LiveEvent): Change | null {
     case "application.status":
       return id ? { kind: "application", id, value: payload, event } : null;
     case "application.deleted":
-      return id ? { kind: "application", id, value: null, event } : null;
+    case "repository.deleted":
+    case "node.deleted":
+      return id ? { kind: event.topic.split(".")[0] as Kind, id, value: null, event } : null;
     case "task.status":
       return id ? { kind: "task", id, value: payload, event } : null;
     case "node.status":
@@ -119,7 +121,9 @@ function takeProgress(next: LiveState, event: LiveEvent): void {
 }
 
 function takeActivity(next: LiveState, event: LiveEvent): void {
-  const entry = event.payload as Activity;
+  const p = (event.payload ?? {}) as Partial<Activity> & { name?: string };
+  const object = p.object ?? (event.object ? { ...event.object, name: p.name ?? "" } : null);
+  const entry: Activity = { seq: p.seq ?? event.seq, topic: p.topic ?? event.topic, object, actor: p.actor ?? null, text: p.text ?? event.topic, time: p.time ?? event.time, details: p.details ?? null };
   if (next.activity.some((a) => a.seq === entry.seq)) return;
   next.activity = [entry, ...next.activity].sort((a, b) => b.seq - a.seq).slice(0, ACTIVITY_KEEP);
 }

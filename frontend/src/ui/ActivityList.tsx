@@ -13,6 +13,20 @@ export function mergeActivity(fetched: Activity[], live: Activity[]): Activity[]
   return [...all.values()].sort((a, b) => b.seq - a.seq);
 }
 
+const PHRASES: Record<string, string> = {
+  "application.deleted": "The application was deleted",
+  "repository.status": "The repository was looked at",
+  "node.status": "The node reported its state",
+};
+
+/** The server's sentence, or one made from topic and details where it only names the topic. */
+export function activityText(a: Activity): string {
+  if (a.text && a.text !== a.topic) return a.text;
+  const d = a.details ?? {};
+  if (a.topic === "deployment.finished") return `Deployment${typeof d.number === "number" ? ` #${d.number}` : ""} ${typeof d.status === "string" ? d.status : "ended"}`;
+  return PHRASES[a.topic] ?? a.topic;
+}
+
 const ICONS: Record<string, ReactNode> = {
   application: <Boxes size={16} />,
   deployment: <Rocket size={16} />,
@@ -52,7 +66,7 @@ export function ActivityList({ items }: { items: Activity[] }) {
           <Box component="li" key={a.seq} sx={{ display: "grid", gridTemplateColumns: "20px minmax(0,1fr) auto", gap: 1.5, px: 2, py: 1.25, borderBottom: "1px solid var(--df-line)", "&:last-child": { borderBottom: 0 }, fontSize: 13.5, alignItems: "start" }}>
             <Box sx={{ color: "var(--df-muted)", pt: "2px" }}>{ICONS[a.object?.kind ?? ""] ?? <ActivityIcon size={16} />}</Box>
             <Box sx={{ minWidth: 0, overflowWrap: "anywhere" }}>
-              {a.text}
+              {activityText(a)}
               <Box sx={{ fontSize: 12.5, color: "var(--df-muted)", display: "flex", gap: 1.5, flexWrap: "wrap" }}>
                 {a.object && (to ? <Box component={Link} to={to} sx={{ color: "var(--df-accent)", textDecoration: "none", "&:hover": { textDecoration: "underline" } }}>{a.object.name}</Box> : <span>{a.object.name}</span>)}
                 <span>{actorName(a.actor)}</span>

@@ -26,7 +26,7 @@ export function TaskProgress({ task }: { task: Task }) {
       <LinearProgress aria-label={`Progress of ${task.title}`} variant={p?.total ? "determinate" : "indeterminate"} value={p?.total ? (100 * p.done) / p.total : undefined} sx={{ height: 4, borderRadius: 2 }} />
       {p && (
         <Box className="df-num" sx={{ mt: 0.5, fontSize: 12, color: "var(--df-muted)" }}>
-          {p.total ? `${p.done} of ${p.total}` : ""} {p.text}
+          {p.total === 100 ? `${p.done}%` : p.total ? `${p.done} of ${p.total}` : ""} {p.text}
         </Box>
       )}
     </Box>

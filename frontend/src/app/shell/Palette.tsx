@@ -49,7 +49,7 @@ function useItems(onClose: () => void, onHelp: () => void): Item[] {
   const dark = mode === "dark";
   return [
     ...(apps?.items ?? []).flatMap((a): Item[] => [
-      { id: `app:${a.id}`, group: "Applications", label: a.name, hint: a.node.name, icon: <Boxes size={16} />, chip: <StatusChip status={a.health.status} plain />, run: go(`/applications/${a.id}`) },
+      { id: `app:${a.id}`, group: "Applications", label: a.name, hint: a.node?.name, icon: <Boxes size={16} />, chip: <StatusChip status={a.health.status} plain />, run: go(`/applications/${a.id}`) },
       { id: `log:${a.id}`, group: "Actions", label: `Plan and sync ${a.name}`, icon: <Boxes size={16} />, run: go(`/applications/${a.id}?sync=open`) },
     ]),
     ...(containers?.items ?? []).map((c): Item => ({ id: `container:${c.id}`, group: "Containers", label: c.name, hint: c.image, icon: <Container size={16} />, chip: <StatusChip status={`container:${c.state}`} plain />, run: go(`/containers/${c.id}`) })),

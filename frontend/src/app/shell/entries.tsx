@@ -16,7 +16,7 @@ export const NAV: NavEntry[] = [
   { to: "/containers", label: "Containers", icon: <Container size={18} />, key: "c", permission: "container:read", group: "Docker" },
   { to: "/nodes", label: "Nodes", icon: <Server size={18} />, key: "n", permission: "node:read", group: "Infrastructure" },
   { to: "/repositories", label: "Repositories", icon: <GitBranch size={18} />, key: "r", permission: "repository:read", group: "Infrastructure" },
-  { to: "/activity", label: "Activity", icon: <Activity size={18} />, key: "v", group: "Platform" },
-  { to: "/tasks", label: "Tasks", icon: <ListChecks size={18} />, key: "t", group: "Platform" },
+  { to: "/activity", label: "Activity", icon: <Activity size={18} />, key: "v", permission: "event:read", group: "Platform" },
+  { to: "/tasks", label: "Tasks", icon: <ListChecks size={18} />, key: "t", permission: "task:read", group: "Platform" },
   { to: "/settings", label: "Settings", icon: <Settings size={18} />, key: "s", group: "Platform" },
 ];

@@ -16,7 +16,7 @@ export default function ActivityPage() {
   const live = useLive((s) => s.activity);
   const [q, setQ] = useUrlState("q");
   const [kind, setKind] = useUrlState("kind");
-  useTopics(["activity.new"]);
+  useTopics(["activity.new", "deployment.finished", "application.deleted", "node.status", "repository.status"]);
   const all = mergeActivity(data?.items ?? [], live);
   const found = all.filter((a) => (!kind || a.object?.kind === kind) && (!q || matches(q, a.text, a.topic, a.object?.name, actorName(a.actor))));
   const kinds = [...new Set(all.map((a) => a.object?.kind).filter((k): k is string => !!k))].sort();

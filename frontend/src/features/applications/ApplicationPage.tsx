@@ -4,7 +4,7 @@ import { FileCode2, GitBranch, GitCommitHorizontal, Play, RefreshCw, Server } fr
 import { lazy, Suspense, useEffect, type ComponentType } from "react";
 import { useNavigate, useParams } from "react-router";
 import { call } from "@/api/client";
-import { reasonText } from "@/api/text";
+import { activeOperation, reasonsOf } from "@/api/text";
 import type { Application } from "@/api/types";
 import { queries, useCan, useTopics } from "@/live/queries";
 import { Id, RelTime } from "@/ui/atoms";
@@ -35,7 +35,7 @@ function Facts({ app }: { app: Application }) {
         {app.repository.name} · {app.branch}
       </Fact>
       <Fact icon={<FileCode2 size={14} />} title="Folder and compose files">
-        <span className="df-mono">{[app.path, ...(app.composeFiles ?? [])].filter(Boolean).join(" · ")}</span>
+        <span className="df-mono">{[app.path || ".", ...(app.composeFiles ?? [])].filter(Boolean).join(" · ")}</span>
       </Fact>
       <Fact icon={<GitCommitHorizontal size={14} />} title="Deployed and wanted commit">
         {deployedCommit ? <Id value={deployedCommit} label="commit" /> : "not deployed"}
@@ -47,7 +47,7 @@ function Facts({ app }: { app: Application }) {
         )}
       </Fact>
       <Fact icon={<Server size={14} />}>
-        {app.node.name} · {app.environment.name}
+        {app.node?.name ?? "no node"} · {app.environment.name}
       </Fact>
       <Fact>
         compared <RelTime time={comparedAt} />
@@ -57,12 +57,12 @@ function Facts({ app }: { app: Application }) {
 }
 
 function Reasons({ app }: { app: Application }) {
-  const reasons = [...(app.health.status === "Healthy" ? [] : (app.health.reasons ?? [])), ...(app.sync.status === "Synced" ? [] : (app.sync.reasons ?? []))];
+  const reasons = reasonsOf(app);
   if (!reasons.length || app.error) return null;
   return (
     <Box component="ul" sx={{ m: 0, mt: 1, pl: 2.25, fontSize: 13, color: "var(--df-muted)" }}>
-      {reasons.slice(0, 4).map((r, i) => (
-        <li key={i}>{reasonText(r)}</li>
+      {reasons.slice(0, 4).map((r) => (
+        <li key={r}>{r}</li>
       ))}
       {reasons.length > 4 && <li>and {reasons.length - 4} more</li>}
     </Box>
@@ -99,7 +99,7 @@ export default function ApplicationPage() {
       </PageBody>
     );
   }
-  const running = app.operation?.state === "running" || app.operation?.state === "queued";
+  const running = !!activeOperation(app);
   const refresh = () =>
     run("Refresh", async () => {
       const result = await call("POST /applications/{id}/refresh", { path: { id: app.id } });

@@ -3,7 +3,7 @@ import { useQuery } from "@tanstack/react-query";
 import { Boxes, GitBranch, GitCommitHorizontal, LayoutGrid, Plus, Rows3, Server } from "lucide-react";
 import { useEffect, useRef, useState } from "react";
 import { Link, useNavigate } from "react-router";
-import { reasonText } from "@/api/text";
+import { activeOperation, reasonsOf, reasonText } from "@/api/text";
 import type { Application } from "@/api/types";
 import { queries, useCan, useChangedAt, useTopics } from "@/live/queries";
 import { Middle, RelTime } from "@/ui/atoms";
@@ -21,14 +21,13 @@ const urgency = (a: Application) => Math.min(severity(a.health.status), a.error 
 
 function why(a: Application): string {
   if (a.error) return a.error.message;
-  const reason = [...(a.health.status === "Healthy" ? [] : (a.health.reasons ?? [])), ...(a.sync.status === "Synced" ? [] : (a.sync.reasons ?? []))][0];
-  return reason ? reasonText(reason) : "";
+  return reasonsOf(a)[0] ?? "";
 }
 
 function Chips({ app, plain }: { app: Application; plain?: boolean }) {
   return (
     <Box component="span" sx={{ display: "inline-flex", gap: plain ? 1.5 : 0.75, flexWrap: "wrap" }}>
-      <StatusChip of="Health" status={app.health.status} live={!!app.operation} plain={plain} title={(app.health.reasons ?? []).map(reasonText).join("\n")} />
+      <StatusChip of="Health" status={app.health.status} live={!!activeOperation(app)} plain={plain} title={(app.health.reasons ?? []).map(reasonText).join("\n")} />
       <StatusChip of="Sync" status={app.sync.status} plain={plain} title={(app.sync.reasons ?? []).map(reasonText).join("\n")} />
     </Box>
   );
@@ -59,12 +58,12 @@ const columns: Column<Application>[] = [
       </Box>
     ),
   },
-  { id: "health", header: "Health", primary: true, width: 140, sort: (a) => severity(a.health.status), cell: (a) => <StatusChip status={a.health.status} live={!!a.operation} /> },
+  { id: "health", header: "Health", primary: true, width: 140, sort: (a) => severity(a.health.status), cell: (a) => <StatusChip status={a.health.status} live={!!activeOperation(a)} /> },
   { id: "sync", header: "Sync", primary: true, width: 130, sort: (a) => severity(a.sync.status), cell: (a) => <StatusChip status={a.sync.status} /> },
   { id: "commit", header: "Commit", width: 160, cell: (a) => <Commit app={a} /> },
   { id: "repository", header: "Repository", sort: (a) => a.repository.name, cell: (a) => <span className="df-ellipsis">{`${a.repository.name} · ${a.branch}`}</span> },
   { id: "environment", header: "Environment", width: 130, sort: (a) => a.environment.name, cell: (a) => a.environment.name },
-  { id: "node", header: "Node", width: 130, sort: (a) => a.node.name, cell: (a) => a.node.name },
+  { id: "node", header: "Node", width: 130, sort: (a) => a.node?.name ?? "", cell: (a) => a.node?.name ?? "none" },
   { id: "updated", header: "Deployed", width: 120, sort: (a) => a.lastDeployment?.finishedAt ?? "", cell: (a) => <RelTime time={a.lastDeployment?.finishedAt} /> },
 ];
 
@@ -83,6 +82,7 @@ function Tile({ app, current }: { app: Application; current: boolean }) {
     el.classList.add("df-flash");
   }, [changedAt]);
   const text = why(app);
+  const operation = activeOperation(app);
   const row = { display: "flex", alignItems: "center", gap: 1, minWidth: 0 } as const;
   return (
     <Box
@@ -114,7 +114,7 @@ function Tile({ app, current }: { app: Application; current: boolean }) {
       </Box>
       <Chips app={app} />
       <Box sx={{ fontSize: 12.5, minHeight: 20, color: app.error ? "var(--df-bad)" : "var(--df-muted)" }} className="df-ellipsis" title={text}>
-        {app.operation ? `${lookOf(app.operation.state).word}: ${app.operation.kind}` : text || "All as described in the repository"}
+        {operation ? `${lookOf(operation.state).word}: ${operation.kind.replace(/^application\./, "")}` : text || "All as described in the repository"}
       </Box>
       <Box sx={{ borderTop: "1px solid var(--df-line)", pt: 1.25, display: "grid", gap: 0.5, fontSize: 12.5, color: "var(--df-muted)" }}>
         <Box sx={row}>
@@ -132,7 +132,7 @@ function Tile({ app, current }: { app: Application; current: boolean }) {
         </Box>
         <Box sx={row}>
           <Server size={14} />
-          <span className="df-ellipsis">{app.node.name}</span>
+          <span className="df-ellipsis">{app.node?.name ?? "no node"}</span>
         </Box>
       </Box>
     </Box>
@@ -181,7 +181,7 @@ export default function ApplicationsPage() {
   const all = data?.items ?? [];
   const found = all
     .filter((a) => (!health || a.health.status === health) && (!sync || a.sync.status === sync))
-    .filter((a) => !q || matches(q, a.name, a.repository.name, a.branch, a.environment.name, a.node.name, a.path))
+    .filter((a) => !q || matches(q, a.name, a.repository.name, a.branch, a.environment.name, a.node?.name, a.path))
     .sort((a, b) => urgency(a) - urgency(b) || a.name.localeCompare(b.name));
   const options = (values: string[]) =>
     [...new Set(values)]

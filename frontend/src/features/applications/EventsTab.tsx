@@ -8,7 +8,7 @@ import { ActivityList, mergeActivity } from "@/ui/ActivityList";
 import { EmptyState, ErrorState, RowsSkeleton } from "@/ui/states";
 
 export default function EventsTab({ app }: { app: Application }) {
-  const { data, error, refetch } = useQuery(queries.activity());
+  const { data, error, refetch } = useQuery(queries.activity(app.id));
   const live = useLive((s) => s.activity);
   useTopics(["activity.new"]);
   if (error && !data) return <ErrorState error={error} what="The events could not be loaded" retry={() => void refetch()} />;

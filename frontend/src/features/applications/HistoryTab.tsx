@@ -3,7 +3,7 @@ import { useQuery } from "@tanstack/react-query";
 import { GitCommitHorizontal, History, RotateCcw, Webhook, Bot, User, HeartPulse } from "lucide-react";
 import { useState, type ReactNode } from "react";
 import { call } from "@/api/client";
-import { actorName, placeText } from "@/api/text";
+import { activeOperation, actorName, placeText } from "@/api/text";
 import type { Application, Deployment } from "@/api/types";
 import { queries, useCan } from "@/live/queries";
 import { Facts, Id, RelTime } from "@/ui/atoms";
@@ -33,7 +33,8 @@ const subject = (d: Deployment) => d.commit?.message?.split("\n")[0] || "no comm
 function Entry({ d, current, last, onOpen, onRollback }: { d: Deployment; current: boolean; last: boolean; onOpen: () => void; onRollback?: () => void }) {
   const [trigger, icon] = TRIGGERS[d.trigger] ?? [d.trigger, null];
   const { tone } = lookOf(d.status);
-  const done = d.ops?.filter((o) => o.state === "succeeded").length ?? 0;
+  const total = d.ops?.length ?? d.opsTotal ?? 0;
+  const done = d.ops?.filter((o) => o.state === "succeeded").length ?? total;
   return (
     <Box component="li" sx={{ display: "grid", gridTemplateColumns: "24px minmax(0,1fr)", columnGap: 1.5, listStyle: "none" }} data-deployment={d.id}>
       <Box sx={{ display: "flex", flexDirection: "column", alignItems: "center" }}>
@@ -68,7 +69,7 @@ function Entry({ d, current, last, onOpen, onRollback }: { d: Deployment; curren
               {trigger}
               {d.user ? `, ${actorName(d.user)}` : ""}
             </Box>
-            {d.ops?.length > 0 && <span className="df-num">{done === d.ops.length ? plural(done, "operation") : `${done} of ${plural(d.ops.length, "operation")}`}</span>}
+            {total > 0 && <span className="df-num">{done === total ? plural(total, "operation") : `${done} of ${plural(total, "operation")}`}</span>}
             <span className="df-num">{duration(d.durationMs)}</span>
             <RelTime time={d.startedAt} empty="not started" />
           </Box>
@@ -117,7 +118,7 @@ function DeploymentPeek({ id, onClose, action }: { id: string; onClose: () => vo
           {Object.keys(d.images ?? {}).length > 0 && (
             <Box>
               <Box sx={{ fontWeight: 600, fontSize: 13, mb: 0.75 }}>Images</Box>
-              <Facts rows={Object.entries(d.images).map(([service, digest]) => [service, <Id key={service} value={digest} label="image digest" />])} />
+              <Facts rows={Object.entries(d.images ?? {}).map(([service, digest]) => [service, digest ? <Id key={service} value={digest} label="image digest" /> : "unknown"])} />
             </Box>
           )}
           {plan && plan.ops.length > 0 && (
@@ -141,7 +142,7 @@ export default function HistoryTab({ app }: { app: Application }) {
   if (error && !data) return <ErrorState error={error} what="The history could not be loaded" retry={() => void refetch()} />;
   if (!data) return <RowsSkeleton rows={6} height={72} />;
   if (!data.items.length) return <EmptyState icon={<History size={28} />} title="Never deployed" text="Each sync leaves an entry here with its commit, its plan and how it went." command={`dsctl sync ${app.name}`} />;
-  const running = app.operation?.state === "running" || app.operation?.state === "queued";
+  const running = !!activeOperation(app);
   const current = data.items.find((d) => d.status === "succeeded");
   const canGoTo = (d: Deployment) => d.status === "succeeded" && d.id !== current?.id && !running && can("application:rollback");
   const images = target ? Object.entries(target.images ?? {}) : [];
@@ -174,7 +175,7 @@ export default function HistoryTab({ app }: { app: Application }) {
               rows={[
                 ["Now", <span key="n" className="df-mono">{`${current?.commit.sha.slice(0, 12) ?? "none"} ${current ? subject(current) : ""}`}</span>],
                 ["Then", <span key="t" className="df-mono">{`${target.commit.sha.slice(0, 12)} ${subject(target)}`}</span>],
-                ...images.map(([s, digest]): [string, ReactNode] => [s, <span key={s} className="df-mono">{digest.replace(/^sha256:/, "").slice(0, 12)}{current?.images?.[s] === digest ? " (unchanged)" : ""}</span>]),
+                ...images.map(([s, digest]): [string, ReactNode] => [s, <span key={s} className="df-mono">{digest ? digest.replace(/^sha256:/, "").slice(0, 12) : "unknown"}{current?.images?.[s] === digest ? " (unchanged)" : ""}</span>]),
               ]}
             />
             <Box sx={{ color: "var(--df-muted)", fontSize: 13 }}>Volumes keep their data.</Box>

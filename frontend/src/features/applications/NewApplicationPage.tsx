@@ -35,7 +35,7 @@ export default function NewApplicationPage() {
   const [adding, setAdding] = useState(false);
   const [error, setError] = useState<string | null>(null);
   const { register, control, handleSubmit, formState, setValue, getValues, setError: setField } = useForm<Fields>({
-    defaultValues: { name: "", projectId: scope, repositoryId: "", branch: "main", path: ".", composeFiles: "", nodeId: "", environment: "production", variables: "", automated: true, prune: false, selfHeal: false },
+    defaultValues: { name: "", projectId: scope, repositoryId: "", branch: "", path: "", composeFiles: "", nodeId: "", environment: "production", variables: "", automated: true, prune: false, selfHeal: false },
   });
   const firstProject = projects?.items[0]?.id;
   const firstNode = (nodes?.items.find((n) => n.state === "online") ?? nodes?.items[0])?.id;

@@ -3,7 +3,7 @@ import { useQuery } from "@tanstack/react-query";
 import { CircleX } from "lucide-react";
 import { useMemo } from "react";
 import { call } from "@/api/client";
-import { placeText } from "@/api/text";
+import { activeOperation, placeText } from "@/api/text";
 import type { Application, Deployment } from "@/api/types";
 import { queries } from "@/live/queries";
 import { useLive } from "@/live/store";
@@ -19,7 +19,7 @@ export function useLiveDeployment(id: string | undefined): Deployment | undefine
   const progress = useLive((s) => (id ? s.progress[id] : undefined));
   return useMemo(() => {
     if (!data || !progress || (data.status !== "running" && data.status !== "pending")) return data;
-    const ops = data.ops.map((op) => {
+    const ops = data.ops?.map((op) => {
       const live = progress.ops[op.id];
       return live ? { ...op, state: live.state, error: live.error ?? op.error } : op;
     });
@@ -31,11 +31,11 @@ export function useLiveDeployment(id: string | undefined): Deployment | undefine
 export function OperationBanner({ app }: { app: Application }) {
   const now = useNow();
   const { busy, run } = useAction();
-  const { data: list } = useQuery({ ...queries.deployments(app.id), enabled: !!app.operation });
+  const op = activeOperation(app);
+  const { data: list } = useQuery({ ...queries.deployments(app.id), enabled: !!op });
   const running = list?.items.find((d) => d.status === "running" || d.status === "pending");
-  const deployment = useLiveDeployment(app.operation ? running?.id : undefined);
-  const op = app.operation;
-  if (!op || (op.state !== "running" && op.state !== "queued")) return null;
+  const deployment = useLiveDeployment(op ? running?.id : undefined);
+  if (!op) return null;
   const ops = deployment?.ops ?? [];
   const done = ops.filter((o) => o.state !== "pending" && o.state !== "running").length;
   return (
@@ -47,7 +47,7 @@ export function OperationBanner({ app }: { app: Application }) {
         </Box>
         <Box className="df-num" sx={{ fontSize: 13, color: "var(--df-muted)" }}>
           {ops.length ? `${done} of ${ops.length} operations, ` : ""}
-          {duration(Math.max(0, now - Date.parse(op.startedAt)))}
+          {op.startedAt ? duration(Math.max(0, now - Date.parse(op.startedAt))) : "waiting"}
         </Box>
         <Box sx={{ flex: 1 }} />
         <Button color="inherit" startIcon={<CircleX size={15} />} loading={busy !== null} onClick={() => void run("Cancel", () => call("POST /tasks/{id}/cancel", { path: { id: op.taskId } }))}>
@@ -80,7 +80,7 @@ export function ErrorBanner({ app }: { app: Application }) {
           </Box>
         )}
         <span className="df-mono">{app.error.code}</span>
-        <span>The former version keeps running.</span>
+        {app.sync.deployedCommit && <span>What was deployed before keeps running.</span>}
       </Box>
     </Alert>
   );

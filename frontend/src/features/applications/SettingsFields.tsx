@@ -25,8 +25,8 @@ export function SettingsFields<T extends Settings>({ register, control, errors }
   return (
     <>
       <Box sx={{ display: "grid", gridTemplateColumns: { xs: "1fr", sm: "1fr 1fr" }, gap: 2 }}>
-        {text("branch", "Branch", { required: "Enter a branch." })}
-        {text("path", "Folder", { required: "Enter a folder; . is the top." }, "Where the compose file or .dockflow lies")}
+        {text("branch", "Branch", {}, "Empty: the repository's default branch")}
+        {text("path", "Folder", {}, "Where the compose files lie. Empty: the top")}
         <TextField label="Compose files" multiline minRows={2} error={!!err.composeFiles} helperText={err.composeFiles?.message ?? "One a line, later ones override. Empty: found by name"} slotProps={{ input: { sx: mono }, inputLabel: { shrink: true } }} {...reg("composeFiles")} />
         <Controller
           control={ctl}

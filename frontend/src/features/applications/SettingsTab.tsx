@@ -139,7 +139,7 @@ export default function SettingsTab({ app }: { app: Application }) {
       setConflict(null);
       notify({ severity: "success", title: "Settings saved" });
     } catch (e) {
-      if (e instanceof ApiError && (e.status === 412 || e.status === 409)) {
+      if (e instanceof ApiError && e.status === 412) {
         const theirs = await call("GET /applications/{id}", { path: { id: app.id } });
         setConflict({ theirs, ...merge(settingsOf(base), settings, settingsOf(theirs)) });
       } else {

@@ -35,7 +35,7 @@ export function SyncDialog({ app, onClose }: { app: Application; onClose: () => 
     setOff(next);
   };
   const start = async () => {
-    const body = { prune, force, services, revision: plan?.revision };
+    const body = { prune, force, services, revision: plan?.commit?.sha };
     const done = await run(`Sync of ${app.name}`, () => call("POST /applications/{id}/sync", { path: { id: app.id }, body }));
     if (done) onClose();
   };
@@ -71,8 +71,10 @@ export function SyncDialog({ app, onClose }: { app: Application; onClose: () => 
         )}
       </DialogContent>
       <DialogActions sx={{ borderTop: "1px solid var(--df-line)", flexWrap: "wrap", pt: 1.5, rowGap: 1, justifyContent: "flex-start" }}>
-        <FormControlLabel sx={{ mr: 1.5, "& .MuiFormControlLabel-label": { fontSize: 13 } }} control={<Switch checked={prune} onChange={(e) => setPrune(e.target.checked)} />} label="Remove what is no longer described" />
-        <FormControlLabel sx={{ "& .MuiFormControlLabel-label": { fontSize: 13 } }} control={<Switch checked={force} onChange={(e) => setForce(e.target.checked)} />} label="Recreate everything" />
+        <Box sx={{ display: "flex", flexWrap: "wrap", rowGap: 1 }}>
+          <FormControlLabel sx={{ mr: 2, "& .MuiFormControlLabel-label": { fontSize: 13 } }} control={<Switch checked={prune} onChange={(e) => setPrune(e.target.checked)} />} label="Remove what is no longer described" />
+          <FormControlLabel sx={{ "& .MuiFormControlLabel-label": { fontSize: 13 } }} control={<Switch checked={force} onChange={(e) => setForce(e.target.checked)} />} label="Recreate everything" />
+        </Box>
         <Box sx={{ flex: { sm: 1 }, width: { xs: "100%", sm: "auto" } }} />
         <Button color="inherit" onClick={onClose} sx={{ ml: "auto !important" }}>
           Cancel

@@ -28,7 +28,7 @@ export const settingsOf = (a: Application): Settings => ({
   branch: a.branch,
   path: a.path,
   composeFiles: (a.composeFiles ?? []).join("\n"),
-  nodeId: a.node.id,
+  nodeId: a.node?.id ?? "",
   environment: a.environment.name,
   variables: variablesText(a.environment.variables),
   automated: a.syncPolicy.automated,

@@ -83,7 +83,7 @@ function RepositoryPeek({ repository: r, onClose }: { repository: Repository; on
             ["Access", `${AUTH[r.authType] ?? r.authType}${r.hasCredentials ? ", stored encrypted" : ""}`],
             ["Newest commit", r.lastCommit ? <Id key="c" value={r.lastCommit} label="commit" /> : "none"],
             ["Looked at", <RelTime key="p" time={r.lastPolledAt} />],
-            ["Interval", `${r.pollSeconds} s`],
+            ["Interval", r.pollSeconds ? `${r.pollSeconds} s` : "never"],
             ["Used by", users.length ? users.map((a) => a.name).join(", ") : "no application"],
           ]}
         />
@@ -148,7 +148,7 @@ export default function RepositoriesPage() {
   const [adding, setAdding] = useUrlState("new");
   const can = useCan();
   const navigate = useNavigate();
-  useTopics(["repository.status"]);
+  useTopics(["repository.status", "repository.deleted"]);
   const all = data?.items ?? [];
   const found = all.filter((r) => !q || matches(q, r.name, r.url));
   const chosen = all.find((r) => r.id === open);

@@ -73,9 +73,9 @@ function Bindings({ user }: { user: User }) {
   const [busy, setBusy] = useState(false);
   const scopes = me?.scopes ?? [];
   const own = (bindings?.items ?? []).filter((b) => b.subjectKind === "user" && b.subjectId === user.id);
-  const name = (id: string) => {
-    const s = scopes.find((x) => x.scopeId === id);
-    return s ? `${s.kind} ${s.name}` : id.slice(0, 12);
+  const name = (b: RoleBinding) => {
+    const s = scopes.find((x) => x.scopeId === b.scopeId);
+    return b.scopeName ? `${b.scopeKind ?? ""} ${b.scopeName}` : s ? `${s.kind} ${s.name}` : b.scopeId.slice(0, 12);
   };
   const change = async (what: string, action: () => Promise<unknown>) => {
     setBusy(true);
@@ -97,10 +97,10 @@ function Bindings({ user }: { user: User }) {
         <Box key={b.id} sx={{ display: "flex", alignItems: "center", gap: 1, border: "1px solid var(--df-line)", borderRadius: 1, px: 1.5, minHeight: 40, fontSize: 13.5 }}>
           <strong>{b.role}</strong>
           <Box component="span" sx={{ color: "var(--df-muted)" }}>
-            on {name(b.scopeId)} and below
+            on {name(b)} and below
           </Box>
           <Box sx={{ flex: 1 }} />
-          {can("role:bind") && (
+          {can("binding:delete") && (
             <Tooltip title="Take this role">
               <IconButton aria-label={`Take the role ${b.role}`} disabled={busy} onClick={() => void drop(b)}>
                 <X size={15} />
@@ -110,7 +110,7 @@ function Bindings({ user }: { user: User }) {
         </Box>
       ))}
       {bindings && !own.length && <Box sx={{ fontSize: 13, color: "var(--df-muted)" }}>No role: this user may sign in and see nothing.</Box>}
-      {can("role:bind") && (
+      {can("binding:create") && (
         <Box sx={{ display: "grid", gridTemplateColumns: "1fr 1fr auto", gap: 1, mt: 1 }}>
           <TextField select label="Role" value={role} onChange={(e) => setRole(e.target.value)}>
             {(roles?.items ?? []).map((r) => (

@@ -11,17 +11,17 @@ function scalar(value: unknown): string {
 
 function block(value: unknown, indent: string, out: string[], lead: string): void {
   if (Array.isArray(value)) {
-    if (!value.length) out.push(`${lead} []`.trimStart() === "[]" ? `${indent}[]` : `${lead} []`);
+    if (!value.length) out.push(lead ? `${lead} []` : `${indent}[]`);
     else {
       if (lead) out.push(lead);
-      for (const item of value) nested(item, indent, out, `${indent}-`, `${indent}  `);
+      for (const item of value) nested(item, out, `${indent}-`, `${indent}  `);
     }
   } else if (typeof value === "object" && value !== null) {
     const entries = Object.entries(value).filter(([, v]) => v !== undefined);
     if (!entries.length) out.push(lead ? `${lead} {}` : `${indent}{}`);
     else {
       if (lead) out.push(lead);
-      for (const [key, v] of entries) nested(v, indent, out, `${indent}${scalar(key)}:`, `${indent}  `);
+      for (const [key, v] of entries) nested(v, out, `${indent}${scalar(key)}:`, `${indent}  `);
     }
   } else if (typeof value === "string" && value.includes("\n")) {
     out.push(`${lead} |${value.endsWith("\n") ? "" : "-"}`);
@@ -29,7 +29,7 @@ function block(value: unknown, indent: string, out: string[], lead: string): voi
   } else out.push(lead ? `${lead} ${scalar(value)}` : scalar(value));
 }
 
-function nested(value: unknown, _indent: string, out: string[], lead: string, deeper: string): void {
+function nested(value: unknown, out: string[], lead: string, deeper: string): void {
   const item = lead.endsWith("-");
   if (item && typeof value === "object" && value !== null && !Array.isArray(value) && Object.keys(value).length) {
     // The first key of a mapping in a list shares the line of its dash.

@@ -1,3 +1,4 @@
+import { ApiError, call } from "@/api/client";
 import type { LogFrame } from "@/api/types";
 import type { LogLine } from "./ring";
 
@@ -24,6 +25,7 @@ export class LogStream {
   private ws: WebSocket | null = null;
   private timer: ReturnType<typeof setTimeout> | null = null;
   private failures = 0;
+  private opened = false;
   private closed = false;
   private lastSeq = 0;
   private lastTs: string | number | null = null;
@@ -51,7 +53,9 @@ export class LogStream {
     this.options.onState(this.failures ? "reconnecting" : "connecting");
     const ws = (open ?? ((u) => new WebSocket(u)))(url);
     this.ws = ws;
+    this.opened = false;
     ws.onopen = () => {
+      this.opened = true;
       if (this.failures) this.emit({ kind: "gap", time: null, text: "connection was lost and is back" });
       this.failures = 0;
       this.options.onState("live");
@@ -68,10 +72,23 @@ export class LogStream {
       this.options.onState("ended");
       return;
     }
+    // A refused handshake tells the page nothing; the same log over HTTP says why, and renews the session on the way.
+    if (!this.opened) void this.explain();
     const wait = BACKOFF_MS[Math.min(this.failures, BACKOFF_MS.length - 1)] ?? 10_000;
     this.failures++;
     this.options.onState("reconnecting");
     this.timer = setTimeout(() => this.connect(), wait * (0.7 + Math.random() * 0.6));
+  }
+
+  private async explain(): Promise<void> {
+    try {
+      await call("GET /containers/{id}/logs", { path: { id: this.options.containerId }, query: { tail: 1 } });
+    } catch (e) {
+      if (this.closed || !(e instanceof ApiError) || (e.status !== 403 && e.status !== 404)) return;
+      this.close();
+      this.emit({ kind: "error", time: null, text: e.message });
+      this.options.onState("ended", e.message);
+    }
   }
 
   private onFrame(data: string): void {

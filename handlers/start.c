@@ -131,7 +131,8 @@ static err_t start_jobs(struct platform *p) {
         p->bus = bus_new(p->db, &p->pg);
     TRY(bus_wait_ready(p->bus, deadline_in(CONNECT_MS)));
     if (p->jobs == NULL)
-        p->jobs = jobs_new(&(struct jobs_conf){.db = p->db, .pg = &p->pg, .owner = arena_printf(B.a, "server:%d", (int)getpid())});
+        p->jobs = jobs_new(&(struct jobs_conf){.db = p->db, .pg = &p->pg, .owner = arena_printf(B.a, "server:%d", (int)getpid()),
+                                              .lease_ms = (uint64_t)conf_now()->jobs.lease_seconds * 1000});
     for (size_t i = 0; !B.parts_registered && platform_parts[i]; i++)
         if (platform_parts[i]->reg)
             TRY(platform_parts[i]->reg(p));

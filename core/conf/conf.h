@@ -60,6 +60,9 @@ struct conf {
         int64_t resync_seconds, history_limit, max_parallel_ops;
     } gitops;
     struct {
+        int64_t lease_seconds;
+    } jobs;
+    struct {
         int64_t ws_per_user, ws_per_container, fibers, connections;
         int64_t rate_anonymous_per_second, rate_user_per_second, rate_write_per_second;
         int64_t rate_login_per_minute, rate_hook_per_minute;

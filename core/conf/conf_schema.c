@@ -21,6 +21,7 @@ const struct conf_section conf_sections[] = {
     {"auth", "Users, sessions and keys."},
     {"git", "Reading repositories."},
     {"gitops", "Keeping applications as their repositories say."},
+    {"jobs", "Long work: deployments, polling, everything the API calls a task."},
     {"limits", "Ceilings that protect the server from its clients."},
     {"rateLimit", "Request rates (limits.rate...)."},
     {"metrics", "Prometheus metrics at /metrics."},
@@ -103,6 +104,9 @@ const struct conf_key conf_keys[] = {
         DOC("Deployments kept per application.")),
     KEY("gitops.maxParallelOps", CONF_INT, gitops.max_parallel_ops, "8", RANGE(1, 64), .reloadable = true,
         DOC("Operations one deployment runs at the same time.")),
+
+    KEY("jobs.leaseSeconds", CONF_INT, jobs.lease_seconds, "30", RANGE(1, 600),
+        DOC("How long the work of a server that died waits before it is taken over, by another server or the next start.")),
 
     KEY("limits.wsPerUser", CONF_INT, limits.ws_per_user, "10", RANGE(1, 1000), .reloadable = true,
         DOC("Streams (WebSocket, SSE) of one user.")),

@@ -10,6 +10,7 @@
 #include "core/base/check.h"
 #include "core/base/list.h"
 #include "core/base/vec.h"
+#include "core/conf/conf.h"
 #include "server/admission.h"
 #include "server/hooks.h"
 #include "server/reply.h"
@@ -19,7 +20,7 @@
 #include "server/server.h"
 
 enum { CONN_MAGIC = 0x434f4e4e, XCHG_MAGIC = 0x58434847 };
-enum { H1_MAX_HEAD = 64 << 10, MAX_HEADERS = 100, MAX_URI = 8 << 10, H2_MAX_UPLOADS = 100 };
+enum { H1_MAX_HEAD = 64 << 10, MAX_HEADERS = 100, MAX_URI = 8 << 10, H2_MAX_UPLOADS = 100, MAX_PROXIES = 256 };
 
 struct listener;
 struct xchg;
@@ -152,6 +153,8 @@ struct server {
     uint64_t drain_deadline;
     uint64_t upload_bytes; /* request bodies being buffered, all connections */
     struct server_hooks hooks;
+    struct conf_cidr proxies[MAX_PROXIES];
+    size_t nproxies;
 };
 extern struct server SRV;
 

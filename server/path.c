@@ -80,6 +80,10 @@ static err_t decode_part(struct arena *a, struct str part, const char **ret) {
 }
 
 err_t query_parse(struct arena *a, struct str raw, struct query_param **ret, size_t *ret_n) {
+    *ret = NULL;
+    *ret_n = 0;
+    if (raw.n == 0)
+        return NULL;
     struct query_param *v = arena_new_array(a, struct query_param, QUERY_MAX_PARAMS);
     size_t n = 0;
     struct str part;

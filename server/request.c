@@ -199,12 +199,19 @@ static bool request_id_ok(struct str s) {
     return true;
 }
 
+static bool from_proxy(const char *ip) {
+    uint8_t addr[16] = {[10] = 0xff, [11] = 0xff};
+    if (SRV.nproxies == 0 || (uv_inet_pton(AF_INET, ip, addr + 12) != 0 && uv_inet_pton(AF_INET6, ip, addr) != 0))
+        return false;
+    for (size_t i = 0; i < SRV.nproxies; i++)
+        if (conf_cidr_contains(&SRV.proxies[i], addr))
+            return true;
+    return false;
+}
+
 /* X-Forwarded-* counts only from proxies that the operator named; then the last entry is the one that proxy saw */
 static void apply_forwarded(struct request *r, const char *socket_ip) {
-    bool trusted = false;
-    for (const char *const *p = SRV.conf.trusted_proxies; p != NULL && *p != NULL; p++)
-        trusted = trusted || z_eq(*p, socket_ip);
-    if (!trusted)
+    if (!from_proxy(socket_ip))
         return;
     struct str list = request_header(r, "x-forwarded-for"), part, last = {0};
     while (str_cut(&list, ',', &part))

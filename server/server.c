@@ -64,6 +64,16 @@ static void h2o_setup(const struct server_conf *c) {
     h2o_context_init(&SRV.ctx, loop_uv(), &SRV.h2o);
 }
 
+static err_t read_proxies(const struct server_conf *c) {
+    SRV.nproxies = 0;
+    for (const char *const *p = c->trusted_proxies; p != NULL && *p != NULL; p++) {
+        if (SRV.nproxies == MAX_PROXIES)
+            return err_new(ERR_CONFIG, "more than %d trusted proxies", MAX_PROXIES);
+        TRY(conf_parse_cidr(str_of(*p), &SRV.proxies[SRV.nproxies++]));
+    }
+    return NULL;
+}
+
 static void on_sweep(void *arg) {
     (void)arg;
     uint64_t now = loop_now();
@@ -76,6 +86,7 @@ err_t server_start(const struct server_conf *conf) {
     CHECK(!SRV.started);
     SRV.conf = *conf;
     defaults(&SRV.conf);
+    TRY(read_proxies(conf));
     list_init(&SRV.conns);
     list_init(&SRV.xchgs);
     SRV.draining = false;

@@ -23,7 +23,7 @@ struct server_conf {
     const char *const *cors_origins;  /* exact origins, "https://x.example"; NULL-terminated; NULL = no CORS */
     const char *const *hosts;         /* allowed Host values without port; NULL = any; others get 421 */
     const char *public_url;           /* the origin browsers use; NULL = whatever Host says */
-    const char *const *trusted_proxies; /* addresses whose X-Forwarded-For/-Proto count; NULL = none */
+    const char *const *trusted_proxies; /* addresses or networks ("10.0.0.0/8") whose X-Forwarded-For/-Proto count; NULL = none */
     size_t max_body;                  /* JSON; default 1 MiB */
     size_t max_raw_body;              /* ROUTE_RAW_BODY; default 25 MiB */
     uint64_t request_ms;              /* default 30000 */

@@ -25,13 +25,19 @@ static struct {
     uint64_t ms;
     uint64_t hi; /* 12 bits */
     uint64_t lo; /* 62 bits */
+    uint64_t pool[128]; /* random words for ids to come: one system call for 64 of them */
+    unsigned left;
 } last = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
 static void next_value(uint64_t *ms, uint64_t *hi, uint64_t *lo) {
-    uint64_t fresh[2];
-    random_bytes(fresh, sizeof(fresh));
     uint64_t now = (uint64_t)clock_wall_ms() & 0xffffffffffffu;
     pthread_mutex_lock(&last.lock);
+    if (last.left == 0) {
+        random_bytes(last.pool, sizeof(last.pool));
+        last.left = sizeof(last.pool) / sizeof(last.pool[0]);
+    }
+    last.left -= 2;
+    const uint64_t *fresh = &last.pool[last.left];
     if (now > last.ms) {
         last.ms = now;
         last.hi = fresh[0] & 0x7ff; /* top bit clear: room to count */

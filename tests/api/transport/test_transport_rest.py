@@ -153,7 +153,7 @@ def test_forwarded_headers_count_from_named_proxies_only(server, start):
     forged = [("X-Forwarded-For", "10.9.8.7"), ("X-Forwarded-Proto", "https"), ("X-WEBAUTH-USER", "admin")]
     assert server.get("/api/v1/echo", forged).json["ip"] == "127.0.0.1"
     assert server.get("/api/v1/echo", forged).json["tls"] is False
-    proxied = start({"DF_TEST_PROXIES": "127.0.0.1"})
+    proxied = start({"DF_TEST_PROXIES": "127.0.0.1 10.0.0.0/8"})
     seen = proxied.get("/api/v1/echo", [("X-Forwarded-For", "1.1.1.1, 10.9.8.7"), ("X-Forwarded-Proto", "https")]).json
     assert seen["ip"] == "10.9.8.7" and seen["tls"] is True
     assert proxied.get("/api/v1/echo", [("X-Forwarded-For", "junk")]).json["ip"] == "127.0.0.1"

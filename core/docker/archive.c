@@ -4,7 +4,8 @@
 
 static err_t path_check(const char *path) {
     if (!path || path[0] != '/' || strlen(path) > 4096)
-        return err_field(err_new(ERR_INVALID, "a path inside a container is absolute and has at most 4096 bytes"), "path");
+        return err_field(err_new(ERR_INVALID, "a path inside a container is absolute and has at most 4096 bytes"),
+                         "path");
     return NULL;
 }
 
@@ -106,8 +107,7 @@ err_t docker_archive_get(struct docker *d, const char *container, const char *pa
     char *target;
     struct query q;
     TRY(archive_path(a, container, path, &target, &q));
-    struct docker_call call = {
-        .method = "GET", .op = "get files", .what = container, .path = target, .stream = true};
+    struct docker_call call = {.method = "GET", .op = "get files", .what = container, .path = target, .stream = true};
     AUTO(docker) keep = docker_ref(d);
     AUTO(http_response) r = NULL;
     TRY(docker_call(d, a, &call, deadline, &r));

@@ -100,14 +100,17 @@ err_t docker_detail(struct docker *d, const struct docker_call *c, err_t e) {
 static enum err_code transport_code(enum err_code code) {
     switch (code) {
     case ERR_UNAVAILABLE:
-    case ERR_IO: return ERR_DOCKER_UNAVAILABLE;
+    case ERR_IO:
+        return ERR_DOCKER_UNAVAILABLE;
     case ERR_UPSTREAM_PROTOCOL:
     case ERR_INVALID_JSON:
     case ERR_JSON_TOO_DEEP:
     case ERR_JSON_TOO_COMPLEX:
     case ERR_HEADERS_TOO_LARGE:
-    case ERR_TOO_LARGE: return ERR_DOCKER_PROTOCOL;
-    default: return code;
+    case ERR_TOO_LARGE:
+        return ERR_DOCKER_PROTOCOL;
+    default:
+        return code;
     }
 }
 
@@ -148,10 +151,14 @@ static enum err_code refusal_code(int status, const char *message) {
     if (mentions(message, "does not support reading"))
         return ERR_NOT_IMPLEMENTED;
     switch (status) {
-    case 404: return ERR_NOT_FOUND;
-    case 409: return ERR_CONFLICT;
-    case 501: return ERR_NOT_IMPLEMENTED;
-    default: return ERR_DOCKER;
+    case 404:
+        return ERR_NOT_FOUND;
+    case 409:
+        return ERR_CONFLICT;
+    case 501:
+        return ERR_NOT_IMPLEMENTED;
+    default:
+        return ERR_DOCKER;
     }
 }
 

@@ -162,11 +162,11 @@ err_t docker_container_update(struct docker *d, struct arena *a, const char *id,
 }
 
 static err_t remove_once(struct docker *d, const char *id, bool force, bool volumes, uint64_t deadline) {
-    struct docker_call call = {
-        .method = "DELETE",
-        .op = "remove container",
-        .what = id,
-        .path = arena_printf(arena_current(), "/containers/%s?v=%d&force=%d", id, volumes, force)};
+    struct docker_call call = {.method = "DELETE",
+                               .op = "remove container",
+                               .what = id,
+                               .path =
+                                   arena_printf(arena_current(), "/containers/%s?v=%d&force=%d", id, volumes, force)};
     return docker_call_done(d, &call, deadline);
 }
 

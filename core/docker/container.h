@@ -5,26 +5,26 @@
 #include "core/docker/spec.h"
 
 struct docker_port {
-    const char *ip;      /* "" if not published */
+    const char *ip;                     /* "" if not published */
     uint16_t private_port, public_port; /* public 0 = exposed only */
-    const char *type;    /* tcp, udp, sctp */
+    const char *type;                   /* tcp, udp, sctp */
 };
 /** One row of the list. */
 struct docker_container {
-    const char *id, *name;           /* name without the leading slash */
+    const char *id, *name; /* name without the leading slash */
     const char *image, *image_id, *state, *status;
-    int64_t created;                 /* unix seconds */
+    int64_t created; /* unix seconds */
     const struct docker_port *ports;
     size_t nports;
-    const struct json *labels;       /* object, may be NULL */
-    const struct json *raw;          /* the engine's row */
+    const struct json *labels; /* object, may be NULL */
+    const struct json *raw;    /* the engine's row */
 };
 /** What decisions need from inspect; the rest is in raw. */
 struct docker_container_info {
     const char *id, *name;
-    const char *image, *image_id;    /* Config.Image as given at create; image id */
-    const char *state;               /* created running paused restarting removing exited dead */
-    const char *health;              /* starting healthy unhealthy; "none" without a check */
+    const char *image, *image_id; /* Config.Image as given at create; image id */
+    const char *state;            /* created running paused restarting removing exited dead */
+    const char *health;           /* starting healthy unhealthy; "none" without a check */
     bool running, tty, oom_killed;
     int exit_code;
     int64_t pid, restart_count;
@@ -35,11 +35,11 @@ struct docker_container_info {
 };
 
 struct docker_list_filter {
-    bool all;                        /* stopped ones too */
+    bool all; /* stopped ones too */
     bool size;
-    const char *const *labels;       /* "k" or "k=v", all must match */
+    const char *const *labels; /* "k" or "k=v", all must match */
     size_t nlabels;
-    const char *name;                /* exact name */
+    const char *name; /* exact name */
     const char *id;
 };
 MUST_CHECK err_t docker_container_list(struct docker *d, struct arena *a, const struct docker_list_filter *f,
@@ -53,7 +53,7 @@ MUST_CHECK err_t docker_container_inspect(struct docker *d, struct arena *a, con
 
 struct docker_created {
     const char *id;
-    const struct json *warnings;     /* array of strings: the engine's and ours */
+    const struct json *warnings; /* array of strings: the engine's and ours */
 };
 /** Create (not start). Builds the body, checks it (guard.h), inspects referenced existing volumes, sends, and connects
  * further networks on engines below 1.44; if that fails the container is removed again. ERR_NOT_FOUND: image or network
@@ -96,9 +96,9 @@ DF_AUTO_DEFINE(docker_waiter, struct docker_waiter *, docker_waiter_close);
 
 struct docker_logs {
     bool no_stdout, no_stderr, timestamps;
-    int64_t tail;                    /* last lines; 0 = all, -1 = none */
-    int64_t since_ns, until_ns;      /* unix time, 0 = none */
-    size_t max_bytes;                /* 0 = 4 MiB; the end is kept, *ret_truncated says so */
+    int64_t tail;               /* last lines; 0 = all, -1 = none */
+    int64_t since_ns, until_ns; /* unix time, 0 = none */
+    size_t max_bytes;           /* 0 = 4 MiB; the end is kept, *ret_truncated says so */
 };
 /** One-shot log text of both streams in engine order, without frames. ERR_NOT_IMPLEMENTED when the log driver cannot be
  * read. Following: hub.h. */

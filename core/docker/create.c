@@ -6,8 +6,8 @@
 #include "core/docker/volume.h"
 
 /* A volume of that name may exist with options that make it a host path; its own create did not pass our guard. */
-static err_t check_volumes(struct docker *d, struct arena *a, const struct json *body, const struct guard_rights *rights,
-                           uint64_t deadline) {
+static err_t check_volumes(struct docker *d, struct arena *a, const struct json *body,
+                           const struct guard_rights *rights, uint64_t deadline) {
     struct guard_volume *used;
     size_t n = guard_body_volumes(a, body, &used);
     for (size_t i = 0; i < n; i++) {

@@ -120,7 +120,8 @@ static err_t setup(struct docker *d, const struct docker_conf *conf) {
     d->tls_name = heap_opt(conf->tls_name);
     d->tls = d->ca || d->cert || d->key;
     if (d->tls && !d->ca)
-        return err_field(err_new(ERR_INVALID, "TLS to an engine needs the CA certificate it is verified with"), "tls.ca");
+        return err_field(err_new(ERR_INVALID, "TLS to an engine needs the CA certificate it is verified with"),
+                         "tls.ca");
     if (!d->cert != !d->key)
         return err_field(err_new(ERR_INVALID, "a client certificate and its key belong together"), "tls.cert");
     TRY(parse_url(d, d->url));
@@ -166,7 +167,9 @@ void docker_shut(struct docker *d) {
     http_pool_drop_idle(d->calls);
 }
 
-struct docker_state docker_state(const struct docker *d) { return d->state; }
+struct docker_state docker_state(const struct docker *d) {
+    return d->state;
+}
 const char *docker_name(const struct docker *d) { return d->name; }
 const char *docker_url(const struct docker *d) { return d->url; }
 bool docker_is_local(const struct docker *d) { return d->local; }

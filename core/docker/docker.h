@@ -21,13 +21,13 @@
 
 struct docker;
 struct docker_conf {
-    const char *name;                       /* node name for messages */
-    const char *url;                        /* unix:///path | tcp://host:port (TLS, or plain on loopback only) */
+    const char *name;                        /* node name for messages */
+    const char *url;                         /* unix:///path | tcp://host:port (TLS, or plain on loopback only) */
     const char *ca_pem, *cert_pem, *key_pem; /* PEM texts; any set = TLS; ca is then required */
-    const char *tls_name;                   /* name to verify when it is not the URL's host */
-    size_t max_conns;                       /* concurrent short calls; 0 = 32 */
-    size_t max_streams;                     /* concurrent long streams (logs, events, pull, build); 0 = 2048 */
-    const struct http_wire *wire;           /* test seam: replaces the transport of `url` (may be NULL) */
+    const char *tls_name;                    /* name to verify when it is not the URL's host */
+    size_t max_conns;                        /* concurrent short calls; 0 = 32 */
+    size_t max_streams;                      /* concurrent long streams (logs, events, pull, build); 0 = 2048 */
+    const struct http_wire *wire;            /* test seam: replaces the transport of `url` (may be NULL) */
 };
 
 /** New endpoint with one reference; nothing is opened. The conf is copied. ERR_INVALID with a field for a bad URL, plain
@@ -43,11 +43,11 @@ void docker_shut(struct docker *d);
 enum docker_reach { DOCKER_UNKNOWN, DOCKER_ONLINE, DOCKER_UNREACHABLE, DOCKER_INCOMPATIBLE };
 struct docker_state {
     enum docker_reach reach;
-    int api;                    /* negotiated minor version: 41 is 1.41; 0 = not negotiated now */
-    int engine_api;             /* what the engine offered */
-    uint64_t last_ok_ms;        /* loop time of the last answer; 0 = never */
-    uint64_t pending;           /* calls in flight */
-    char last_error[160];       /* "" when the last call reached the engine */
+    int api;              /* negotiated minor version: 41 is 1.41; 0 = not negotiated now */
+    int engine_api;       /* what the engine offered */
+    uint64_t last_ok_ms;  /* loop time of the last answer; 0 = never */
+    uint64_t pending;     /* calls in flight */
+    char last_error[160]; /* "" when the last call reached the engine */
 };
 struct docker_state docker_state(const struct docker *d);
 const char *docker_name(const struct docker *d);

@@ -22,15 +22,15 @@ struct docker {
 /** One call. `op` names it in errors ("start container"); `what` the object (id, name) or NULL. */
 struct docker_call {
     const char *method, *op, *what;
-    const char *path;           /* from the first slash after the version; made with docker_path */
-    const struct json *body;    /* sent as JSON */
+    const char *path;        /* from the first slash after the version; made with docker_path */
+    const struct json *body; /* sent as JSON */
     const struct http_header *headers;
     size_t nheaders;
-    bool stream;                /* long: uses the stream connections */
-    bool chunked;               /* body follows with http_send_chunk */
-    const char *content_type;   /* of a chunked or raw body */
-    struct str raw;             /* body bytes instead of JSON */
-    int ok2;                    /* one more status that is a success (304) */
+    bool stream;              /* long: uses the stream connections */
+    bool chunked;             /* body follows with http_send_chunk */
+    const char *content_type; /* of a chunked or raw body */
+    struct str raw;           /* body bytes instead of JSON */
+    int ok2;                  /* one more status that is a success (304) */
 };
 /** YIELDS. Negotiates, sends, maps every failure; NULL means a 2xx (or ok2) head. For chunked calls the head is not there
  * yet: docker_call_head after the body. */

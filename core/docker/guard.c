@@ -81,14 +81,22 @@ static bool all_strings(const struct json *v) {
 
 static bool type_ok(const struct json *v, enum guard_type t) {
     switch (t) {
-    case GT_STR: return v->type == JSON_STRING;
-    case GT_BOOL: return v->type == JSON_BOOL;
-    case GT_INT: return v->type == JSON_INT;
-    case GT_STRS: return v->type == JSON_ARRAY && all_strings(v);
-    case GT_TEXT: return v->type == JSON_STRING || (v->type == JSON_ARRAY && all_strings(v));
-    case GT_MAP: return v->type == JSON_OBJECT && all_strings(v);
-    case GT_OBJ: return v->type == JSON_OBJECT;
-    case GT_ARR: return v->type == JSON_ARRAY;
+    case GT_STR:
+        return v->type == JSON_STRING;
+    case GT_BOOL:
+        return v->type == JSON_BOOL;
+    case GT_INT:
+        return v->type == JSON_INT;
+    case GT_STRS:
+        return v->type == JSON_ARRAY && all_strings(v);
+    case GT_TEXT:
+        return v->type == JSON_STRING || (v->type == JSON_ARRAY && all_strings(v));
+    case GT_MAP:
+        return v->type == JSON_OBJECT && all_strings(v);
+    case GT_OBJ:
+        return v->type == JSON_OBJECT;
+    case GT_ARR:
+        return v->type == JSON_ARRAY;
     }
     return false;
 }
@@ -114,8 +122,8 @@ void guard_object(struct guard *g, const char *ptr, const struct json *obj, stru
     }
 }
 
-static const struct guard_key healthcheck_keys[] = {{"Test", GT_STRS, NULL},        {"Interval", GT_INT, NULL},
-                                                    {"Timeout", GT_INT, NULL},      {"StartPeriod", GT_INT, NULL},
+static const struct guard_key healthcheck_keys[] = {{"Test", GT_STRS, NULL},         {"Interval", GT_INT, NULL},
+                                                    {"Timeout", GT_INT, NULL},       {"StartPeriod", GT_INT, NULL},
                                                     {"StartInterval", GT_INT, NULL}, {"Retries", GT_INT, NULL}};
 static void healthcheck(struct guard *g, const char *ptr, const struct json *v) {
     guard_object(g, ptr, v, GUARD_TABLE(healthcheck_keys));
@@ -135,14 +143,30 @@ static void networking(struct guard *g, const char *ptr, const struct json *v) {
 }
 
 static const struct guard_key container_keys[] = {
-    {"Hostname", GT_STR, NULL},       {"Domainname", GT_STR, NULL},      {"User", GT_STR, NULL},
-    {"AttachStdin", GT_BOOL, NULL},   {"AttachStdout", GT_BOOL, NULL},   {"AttachStderr", GT_BOOL, NULL},
-    {"ExposedPorts", GT_OBJ, NULL},   {"Tty", GT_BOOL, NULL},            {"OpenStdin", GT_BOOL, NULL},
-    {"StdinOnce", GT_BOOL, NULL},     {"Env", GT_STRS, NULL},            {"Cmd", GT_TEXT, NULL},
-    {"Entrypoint", GT_TEXT, NULL},    {"Healthcheck", GT_OBJ, healthcheck}, {"Image", GT_STR, NULL},
-    {"Volumes", GT_OBJ, NULL},        {"WorkingDir", GT_STR, NULL},      {"NetworkDisabled", GT_BOOL, NULL},
-    {"MacAddress", GT_STR, NULL},     {"Labels", GT_MAP, NULL},          {"StopSignal", GT_STR, NULL},
-    {"StopTimeout", GT_INT, NULL},    {"Shell", GT_STRS, NULL},          {"HostConfig", GT_OBJ, host_config},
+    {"Hostname", GT_STR, NULL},
+    {"Domainname", GT_STR, NULL},
+    {"User", GT_STR, NULL},
+    {"AttachStdin", GT_BOOL, NULL},
+    {"AttachStdout", GT_BOOL, NULL},
+    {"AttachStderr", GT_BOOL, NULL},
+    {"ExposedPorts", GT_OBJ, NULL},
+    {"Tty", GT_BOOL, NULL},
+    {"OpenStdin", GT_BOOL, NULL},
+    {"StdinOnce", GT_BOOL, NULL},
+    {"Env", GT_STRS, NULL},
+    {"Cmd", GT_TEXT, NULL},
+    {"Entrypoint", GT_TEXT, NULL},
+    {"Healthcheck", GT_OBJ, healthcheck},
+    {"Image", GT_STR, NULL},
+    {"Volumes", GT_OBJ, NULL},
+    {"WorkingDir", GT_STR, NULL},
+    {"NetworkDisabled", GT_BOOL, NULL},
+    {"MacAddress", GT_STR, NULL},
+    {"Labels", GT_MAP, NULL},
+    {"StopSignal", GT_STR, NULL},
+    {"StopTimeout", GT_INT, NULL},
+    {"Shell", GT_STRS, NULL},
+    {"HostConfig", GT_OBJ, host_config},
     {"NetworkingConfig", GT_OBJ, networking},
 };
 
@@ -156,17 +180,28 @@ static const struct guard_key exec_keys[] = {
     {"Env", GT_STRS, NULL},         {"Cmd", GT_STRS, NULL},          {"Privileged", GT_BOOL, exec_privileged},
     {"User", GT_STR, NULL},         {"WorkingDir", GT_STR, NULL},
 };
-static const struct guard_key connect_keys[] = {{"Container", GT_STR, NULL}, {"EndpointConfig", GT_OBJ, guard_endpoint}};
+static const struct guard_key connect_keys[] = {{"Container", GT_STR, NULL},
+                                                {"EndpointConfig", GT_OBJ, guard_endpoint}};
 static const struct guard_key volume_keys[] = {
     {"Name", GT_STR, NULL}, {"Driver", GT_STR, NULL}, {"DriverOpts", GT_MAP, NULL}, {"Labels", GT_MAP, NULL}};
 
 static void check_kind(struct guard *g, enum guard_body kind, const struct json *body) {
     switch (kind) {
-    case GUARD_CONTAINER: guard_object(g, "", body, GUARD_TABLE(container_keys)); break;
-    case GUARD_UPDATE: guard_object(g, "", body, GUARD_UPDATE_KEYS); break;
-    case GUARD_EXEC: guard_object(g, "", body, GUARD_TABLE(exec_keys)); break;
-    case GUARD_CONNECT: guard_object(g, "", body, GUARD_TABLE(connect_keys)); break;
-    case GUARD_NETWORK: guard_network_body(g, body); break;
+    case GUARD_CONTAINER:
+        guard_object(g, "", body, GUARD_TABLE(container_keys));
+        break;
+    case GUARD_UPDATE:
+        guard_object(g, "", body, GUARD_UPDATE_KEYS);
+        break;
+    case GUARD_EXEC:
+        guard_object(g, "", body, GUARD_TABLE(exec_keys));
+        break;
+    case GUARD_CONNECT:
+        guard_object(g, "", body, GUARD_TABLE(connect_keys));
+        break;
+    case GUARD_NETWORK:
+        guard_network_body(g, body);
+        break;
     case GUARD_VOLUME:
         guard_object(g, "", body, GUARD_TABLE(volume_keys));
         guard_volume_driver(g, "", body, "Driver", "DriverOpts");

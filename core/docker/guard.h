@@ -10,7 +10,7 @@
 #define GUARD_RIGHTS(X)                                                                                                \
     X(PRIVILEGED, "container:privileged")                                                                              \
     X(HOST_NAMESPACES, "container:host-namespaces")                                                                    \
-    X(FOREIGN_NAMESPACES, "container:foreign-namespaces") /* container:<id> outside the own project, volumes_from */    \
+    X(FOREIGN_NAMESPACES, "container:foreign-namespaces") /* container:<id> outside the own project, volumes_from */   \
     X(CAPABILITIES, "container:capabilities")                                                                          \
     X(SECURITY_OPTIONS, "container:security-options")                                                                  \
     X(DEVICES, "container:devices")                                                                                    \
@@ -32,10 +32,10 @@ enum guard_right {
 
 /** Who asks. Zeroed = no rights. Pointers are borrowed for the call. */
 struct guard_rights {
-    uint32_t allow;                        /* GUARD_BIT()s */
-    const char *const *allow_paths;        /* host path prefixes that need no right (the application's own files) */
+    uint32_t allow;                 /* GUARD_BIT()s */
+    const char *const *allow_paths; /* host path prefixes that need no right (the application's own files) */
     size_t nallow_paths;
-    const char *const *forbid_paths;       /* more forbidden prefixes: our data directory, the engine's socket */
+    const char *const *forbid_paths; /* more forbidden prefixes: our data directory, the engine's socket */
     size_t nforbid_paths;
     /** Is this container (id or name) part of the caller's own project? NULL = none is. */
     bool (*own_container)(void *ctx, const char *ref);
@@ -43,7 +43,7 @@ struct guard_rights {
     bool (*resolve_path)(void *ctx, const char *path, char *out, size_t size);
     void *ctx;
 };
-extern const struct guard_rights GUARD_NOBODY;    /* no rights at all */
+extern const struct guard_rights GUARD_NOBODY;     /* no rights at all */
 extern const struct guard_rights GUARD_EVERYTHING; /* administrators; unknown keys are refused all the same */
 const char *guard_permission(enum guard_right r);
 /** -1 when no such permission exists here. */
@@ -52,10 +52,10 @@ int guard_right_of(const char *permission);
 enum guard_body { GUARD_CONTAINER, GUARD_UPDATE, GUARD_EXEC, GUARD_NETWORK, GUARD_CONNECT, GUARD_VOLUME };
 
 struct guard_violation {
-    const char *pointer;     /* RFC 6901 into the body: /HostConfig/Binds/0 */
-    const char *rule;        /* privileged, host-path, unknown-key, ...: stable, documented in README.md */
-    const char *message;     /* for a person */
-    const char *permission;  /* would allow it; NULL = nothing does */
+    const char *pointer;    /* RFC 6901 into the body: /HostConfig/Binds/0 */
+    const char *rule;       /* privileged, host-path, unknown-key, ...: stable, documented in README.md */
+    const char *message;    /* for a person */
+    const char *permission; /* would allow it; NULL = nothing does */
     const struct guard_violation *next;
 };
 /** All violations in body order, NULL when the body is fine; *ret_n counts them. At most 256 are listed. */

@@ -14,8 +14,8 @@ static void privileged(struct guard *g, const char *ptr, const struct json *v) {
 
 /* The engine's own default set; anything else, ALL included, adds power over the host. */
 static const char *const default_caps[] = {
-    "CHOWN", "DAC_OVERRIDE", "FSETID", "FOWNER", "MKNOD", "NET_RAW", "SETGID", "SETUID", "SETFCAP", "SETPCAP",
-    "NET_BIND_SERVICE", "SYS_CHROOT", "KILL", "AUDIT_WRITE",
+    "CHOWN",  "DAC_OVERRIDE", "FSETID",  "FOWNER",           "MKNOD",      "NET_RAW", "SETGID",
+    "SETUID", "SETFCAP",      "SETPCAP", "NET_BIND_SERVICE", "SYS_CHROOT", "KILL",    "AUDIT_WRITE",
 };
 
 static void cap_add(struct guard *g, const char *ptr, const struct json *v) {
@@ -88,15 +88,25 @@ static void masked_paths(struct guard *g, const char *ptr, const struct json *v)
 
 static void devices(struct guard *g, const char *ptr, const struct json *v) {
     for (size_t i = 0; i < v->arr.n; i++)
-        guard_need(g, GUARD_DEVICES, guard_ptr_i(g, ptr, i), "device", "devices of the host are not given to containers");
+        guard_need(g, GUARD_DEVICES, guard_ptr_i(g, ptr, i), "device",
+                   "devices of the host are not given to containers");
 }
 
 /* Namespaced and harmless to others on the host. */
 static const char *const safe_sysctls[] = {
-    "kernel.shm_rmid_forced", "net.core.somaxconn", "net.ipv4.ip_local_port_range", "net.ipv4.ip_local_reserved_ports",
-    "net.ipv4.ip_unprivileged_port_start", "net.ipv4.ping_group_range", "net.ipv4.tcp_syncookies",
-    "net.ipv4.tcp_keepalive_time", "net.ipv4.tcp_keepalive_intvl", "net.ipv4.tcp_keepalive_probes",
-    "net.ipv4.tcp_fin_timeout", "net.ipv6.conf.all.disable_ipv6", "net.ipv6.conf.default.disable_ipv6",
+    "kernel.shm_rmid_forced",
+    "net.core.somaxconn",
+    "net.ipv4.ip_local_port_range",
+    "net.ipv4.ip_local_reserved_ports",
+    "net.ipv4.ip_unprivileged_port_start",
+    "net.ipv4.ping_group_range",
+    "net.ipv4.tcp_syncookies",
+    "net.ipv4.tcp_keepalive_time",
+    "net.ipv4.tcp_keepalive_intvl",
+    "net.ipv4.tcp_keepalive_probes",
+    "net.ipv4.tcp_fin_timeout",
+    "net.ipv6.conf.all.disable_ipv6",
+    "net.ipv6.conf.default.disable_ipv6",
 };
 static void sysctls(struct guard *g, const char *ptr, const struct json *v) {
     for (size_t i = 0; i < v->obj.n; i++) {
@@ -105,7 +115,8 @@ static void sysctls(struct guard *g, const char *ptr, const struct json *v) {
         for (size_t j = 0; j < ARRAY_LEN(safe_sysctls) && !ok; j++)
             ok = str_eqz(k, safe_sysctls[j]);
         if (!ok)
-            guard_need(g, GUARD_SYSCTLS, guard_ptr(g, ptr, k.p), "sysctl", "the sysctl %.80s is not on the safe list", k.p);
+            guard_need(g, GUARD_SYSCTLS, guard_ptr(g, ptr, k.p), "sysctl", "the sysctl %.80s is not on the safe list",
+                       k.p);
     }
 }
 
@@ -172,8 +183,8 @@ static void extra_hosts(struct guard *g, const char *ptr, const struct json *v) 
 }
 
 static void log_options(struct guard *g, const char *ptr, const struct json *v) {
-    static const char *const fine[] = {"max-size", "max-file", "compress", "labels", "labels-regex",
-                                       "env", "env-regex", "tag", "mode", "max-buffer-size"};
+    static const char *const fine[] = {"max-size", "max-file",  "compress", "labels", "labels-regex",
+                                       "env",      "env-regex", "tag",      "mode",   "max-buffer-size"};
     for (size_t i = 0; i < v->obj.n; i++) {
         bool ok = false;
         for (size_t j = 0; j < ARRAY_LEN(fine) && !ok; j++)
@@ -188,7 +199,8 @@ static void log_type(struct guard *g, const char *ptr, const struct json *v) {
     for (size_t j = 0; j < ARRAY_LEN(fine); j++)
         if (str_eqz(v->s, fine[j]))
             return;
-    guard_need(g, GUARD_LOG_DRIVER, ptr, "log-driver", "the log driver %.64s connects from the host to elsewhere", v->s.p);
+    guard_need(g, GUARD_LOG_DRIVER, ptr, "log-driver", "the log driver %.64s connects from the host to elsewhere",
+               v->s.p);
 }
 static const struct guard_key log_keys[] = {{"Type", GT_STR, log_type}, {"Config", GT_MAP, log_options}};
 static void log_config(struct guard *g, const char *ptr, const struct json *v) {
@@ -208,9 +220,10 @@ static void restart_policy(struct guard *g, const char *ptr, const struct json *
         {"BlkioWeight", GT_INT, NULL}, {"BlkioWeightDevice", GT_ARR, NULL}, {"BlkioDeviceReadBps", GT_ARR, NULL},      \
         {"BlkioDeviceWriteBps", GT_ARR, NULL}, {"BlkioDeviceReadIOps", GT_ARR, NULL},                                  \
         {"BlkioDeviceWriteIOps", GT_ARR, NULL}, {"OomKillDisable", GT_BOOL, cgroup_flag}, {"Ulimits", GT_ARR, NULL},   \
-        {"CgroupParent", GT_STR, cgroup_text}, {"Devices", GT_ARR, devices},                                           \
-        {"DeviceCgroupRules", GT_STRS, devices}, {"DeviceRequests", GT_ARR, devices},                                  \
-        {"RestartPolicy", GT_OBJ, restart_policy}
+        {"CgroupParent", GT_STR, cgroup_text}, {"Devices", GT_ARR, devices}, {"DeviceCgroupRules", GT_STRS, devices},  \
+        {"DeviceRequests", GT_ARR, devices}, {                                                                         \
+        "RestartPolicy", GT_OBJ, restart_policy                                                                        \
+    }
 
 static const struct guard_key update_keys[] = {RESOURCE_KEYS};
 static const struct guard_key host_keys[] = {

@@ -4,9 +4,25 @@
 
 /* Directories whose contents are the host itself, its secrets, or a way to the engine. */
 static const char *const forbidden[] = {
-    "/etc",  "/root",  "/home",  "/proc",      "/sys",          "/dev",           "/run",
-    "/boot", "/usr",   "/bin",   "/sbin",      "/lib",          "/lib32",         "/lib64",
-    "/var/run", "/var/lib/docker", "/var/lib/containerd", "/var/lib/kubelet", "/var/spool/cron",
+    "/etc",
+    "/root",
+    "/home",
+    "/proc",
+    "/sys",
+    "/dev",
+    "/run",
+    "/boot",
+    "/usr",
+    "/bin",
+    "/sbin",
+    "/lib",
+    "/lib32",
+    "/lib64",
+    "/var/run",
+    "/var/lib/docker",
+    "/var/lib/containerd",
+    "/var/lib/kubelet",
+    "/var/spool/cron",
 };
 
 char *guard_path_canonical(struct arena *a, struct str path) {
@@ -116,7 +132,8 @@ void guard_binds(struct guard *g, const char *ptr, const struct json *v) {
 /* ---- volumes whose options mount something ---- */
 
 static bool is_tmpfs(const struct json *o) {
-    return z_eq(json_get_str(o, "type"), "tmpfs") && (!json_get(o, "device") || z_eq(json_get_str(o, "device"), "tmpfs"));
+    return z_eq(json_get_str(o, "type"), "tmpfs") &&
+           (!json_get(o, "device") || z_eq(json_get_str(o, "device"), "tmpfs"));
 }
 
 static bool is_bind(const struct json *o) {
@@ -126,7 +143,8 @@ static bool is_bind(const struct json *o) {
     return !type || !*type || z_eq(type, "none") || z_eq(type, "bind");
 }
 
-void guard_volume_driver(struct guard *g, const char *ptr, const struct json *o, const char *driver_key, const char *options_key) {
+void guard_volume_driver(struct guard *g, const char *ptr, const struct json *o, const char *driver_key,
+                         const char *options_key) {
     const char *driver = json_get_str(o, driver_key), *at = guard_ptr(g, ptr, options_key);
     const struct json *options = json_get(o, options_key);
     if (driver && *driver && !z_eq(driver, "local")) {
@@ -172,10 +190,8 @@ static const struct guard_key bind_keys[] = {{"Propagation", GT_STR, bind_propag
                                              {"ReadOnlyNonRecursive", GT_BOOL, NULL},
                                              {"ReadOnlyForceRecursive", GT_BOOL, NULL}};
 static const struct guard_key driver_keys[] = {{"Name", GT_STR, NULL}, {"Options", GT_MAP, NULL}};
-static const struct guard_key volume_option_keys[] = {{"NoCopy", GT_BOOL, NULL},
-                                                      {"Labels", GT_MAP, NULL},
-                                                      {"DriverConfig", GT_OBJ, NULL},
-                                                      {"Subpath", GT_STR, subpath}};
+static const struct guard_key volume_option_keys[] = {
+    {"NoCopy", GT_BOOL, NULL}, {"Labels", GT_MAP, NULL}, {"DriverConfig", GT_OBJ, NULL}, {"Subpath", GT_STR, subpath}};
 static const struct guard_key tmpfs_keys[] = {{"SizeBytes", GT_INT, NULL}, {"Mode", GT_INT, NULL}};
 static const struct guard_key image_keys[] = {{"Subpath", GT_STR, subpath}};
 
@@ -198,9 +214,14 @@ static void image_options(struct guard *g, const char *ptr, const struct json *v
     guard_object(g, ptr, v, GUARD_TABLE(image_keys));
 }
 static const struct guard_key mount_keys[] = {
-    {"Type", GT_STR, NULL},        {"Source", GT_STR, NULL},      {"Target", GT_STR, NULL},
-    {"ReadOnly", GT_BOOL, NULL},   {"Consistency", GT_STR, NULL}, {"BindOptions", GT_OBJ, bind_options},
-    {"VolumeOptions", GT_OBJ, volume_options}, {"TmpfsOptions", GT_OBJ, tmpfs_options},
+    {"Type", GT_STR, NULL},
+    {"Source", GT_STR, NULL},
+    {"Target", GT_STR, NULL},
+    {"ReadOnly", GT_BOOL, NULL},
+    {"Consistency", GT_STR, NULL},
+    {"BindOptions", GT_OBJ, bind_options},
+    {"VolumeOptions", GT_OBJ, volume_options},
+    {"TmpfsOptions", GT_OBJ, tmpfs_options},
     {"ImageOptions", GT_OBJ, image_options},
 };
 

@@ -24,7 +24,7 @@ static void addresses(struct guard *g, const char *ptr, const struct json *v) {
     guard_object(g, ptr, v, GUARD_TABLE(address_keys));
 }
 static const struct guard_key endpoint_keys[] = {
-    {"IPAMConfig", GT_OBJ, addresses}, {"Links", GT_STRS, endpoint_links}, {"Aliases", GT_STRS, NULL},
+    {"IPAMConfig", GT_OBJ, addresses}, {"Links", GT_STRS, endpoint_links},       {"Aliases", GT_STRS, NULL},
     {"MacAddress", GT_STR, NULL},      {"DriverOpts", GT_MAP, endpoint_options}, {"GwPriority", GT_INT, NULL},
 };
 
@@ -39,8 +39,8 @@ void guard_endpoint(struct guard *g, const char *ptr, const struct json *v) {
 
 static void driver(struct guard *g, const char *ptr, const struct json *v) {
     if (v->s.n && !str_eqz(v->s, "bridge") && !str_eqz(v->s, "overlay"))
-        guard_need(g, GUARD_NETWORK_DRIVER, ptr, "network-driver", "the network driver %.64s reaches the host's networks",
-                   v->s.p);
+        guard_need(g, GUARD_NETWORK_DRIVER, ptr, "network-driver",
+                   "the network driver %.64s reaches the host's networks", v->s.p);
 }
 
 static bool gateway_mode_ok(struct str k, struct str v) {
@@ -50,11 +50,14 @@ static bool gateway_mode_ok(struct str k, struct str v) {
 }
 
 static void options(struct guard *g, const char *ptr, const struct json *v) {
-    static const char *const fine[] = {
-        "com.docker.network.bridge.enable_icc", "com.docker.network.bridge.enable_ip_masquerade",
-        "com.docker.network.bridge.host_binding_ipv4", "com.docker.network.bridge.host_binding_ipv6",
-        "com.docker.network.driver.mtu", "com.docker.network.driver.overlay.vxlanid_list",
-        "com.docker.network.container_iface_prefix", "encrypted"};
+    static const char *const fine[] = {"com.docker.network.bridge.enable_icc",
+                                       "com.docker.network.bridge.enable_ip_masquerade",
+                                       "com.docker.network.bridge.host_binding_ipv4",
+                                       "com.docker.network.bridge.host_binding_ipv6",
+                                       "com.docker.network.driver.mtu",
+                                       "com.docker.network.driver.overlay.vxlanid_list",
+                                       "com.docker.network.container_iface_prefix",
+                                       "encrypted"};
     for (size_t i = 0; i < v->obj.n; i++) {
         struct str k = v->obj.v[i].key;
         bool ok = gateway_mode_ok(k, v->obj.v[i].value->s);
@@ -99,11 +102,15 @@ static void ipam(struct guard *g, const char *ptr, const struct json *v) {
 }
 
 static const struct guard_key network_keys[] = {
-    {"Name", GT_STR, NULL},        {"CheckDuplicate", GT_BOOL, NULL}, {"Driver", GT_STR, driver},
-    {"Scope", GT_STR, scope},      {"Internal", GT_BOOL, NULL},       {"Attachable", GT_BOOL, NULL},
-    {"Ingress", GT_BOOL, special}, {"ConfigOnly", GT_BOOL, special},  {"EnableIPv4", GT_BOOL, NULL},
-    {"EnableIPv6", GT_BOOL, NULL}, {"IPAM", GT_OBJ, ipam},            {"Options", GT_MAP, options},
+    {"Name", GT_STR, NULL},        {"CheckDuplicate", GT_BOOL, NULL},
+    {"Driver", GT_STR, driver},    {"Scope", GT_STR, scope},
+    {"Internal", GT_BOOL, NULL},   {"Attachable", GT_BOOL, NULL},
+    {"Ingress", GT_BOOL, special}, {"ConfigOnly", GT_BOOL, special},
+    {"EnableIPv4", GT_BOOL, NULL}, {"EnableIPv6", GT_BOOL, NULL},
+    {"IPAM", GT_OBJ, ipam},        {"Options", GT_MAP, options},
     {"Labels", GT_MAP, NULL},
 };
 
-void guard_network_body(struct guard *g, const struct json *body) { guard_object(g, "", body, GUARD_TABLE(network_keys)); }
+void guard_network_body(struct guard *g, const struct json *body) {
+    guard_object(g, "", body, GUARD_TABLE(network_keys));
+}

@@ -14,7 +14,7 @@ struct span {
     const struct ring *ring;
     uint64_t from, to; /* indexes */
     uint64_t min_seq;
-    unsigned mask;     /* bit 1 stdout, bit 2 stderr */
+    unsigned mask; /* bit 1 stdout, bit 2 stderr */
 };
 
 /* Lines of a span into hub->items, as many as fit one batch; returns the index after the last one looked at. */
@@ -114,8 +114,8 @@ static void position(struct hub_viewer *v) {
         v->cursor = ring_end(r);
     } else {
         uint64_t want = v->conf.tail < 0 ? v->conf.max_history : (uint64_t)v->conf.tail;
-        bool enough = r->n >= want || s->whole ||
-                      (v->conf.since_ns && r->n && ring_at(r, r->first)->ts_ns <= v->conf.since_ns);
+        bool enough =
+            r->n >= want || s->whole || (v->conf.since_ns && r->n && ring_at(r, r->first)->ts_ns <= v->conf.since_ns);
         if (enough) {
             v->cursor = r->n > want ? ring_end(r) - want : r->first;
             skip_before(v, v->conf.since_ns);
@@ -275,19 +275,20 @@ static void lstream_free(struct lstream *s) {
 }
 
 static void sweep(struct lstream *s) {
-    for list_each_safe(it, tmp, &s->viewers) {
-        struct hub_viewer *v = list_entry(it, struct hub_viewer, link);
-        if (!v->dead)
-            continue;
-        list_del(&v->link);
-        hub_viewer_unref(v);
-        if (--s->nviewers)
-            continue;
-        if (s->end_reason)
-            hub_deliver_soon(s); /* the last pass frees the stream */
-        else
-            timer_start(&s->idle, s->hub->conf.idle_ms, 0);
-    }
+    for
+        list_each_safe(it, tmp, &s->viewers) {
+            struct hub_viewer *v = list_entry(it, struct hub_viewer, link);
+            if (!v->dead)
+                continue;
+            list_del(&v->link);
+            hub_viewer_unref(v);
+            if (--s->nviewers)
+                continue;
+            if (s->end_reason)
+                hub_deliver_soon(s); /* the last pass frees the stream */
+            else
+                timer_start(&s->idle, s->hub->conf.idle_ms, 0);
+        }
 }
 
 static void deliver_cb(void *arg) {
@@ -295,19 +296,20 @@ static void deliver_cb(void *arg) {
     bool more = false, over = s->end_reason != NULL;
     s->hub->cached.ring = NULL;
     s->delivering++;
-    for list_each_safe(it, tmp, &s->viewers) {
-        struct hub_viewer *v = list_entry(it, struct hub_viewer, link);
-        if (v->dead)
-            continue;
-        if (over && !s->primed) { /* it never opened */
-            end_viewer(v, s->end_reason, s->end_error);
-            continue;
+    for
+        list_each_safe(it, tmp, &s->viewers) {
+            struct hub_viewer *v = list_entry(it, struct hub_viewer, link);
+            if (v->dead)
+                continue;
+            if (over && !s->primed) { /* it never opened */
+                end_viewer(v, s->end_reason, s->end_error);
+                continue;
+            }
+            more |= pump(v);
+            bool done = !v->loading && !v->paused && done_for_now(v);
+            if (over && !v->dead && (done || s->hub->closing))
+                end_viewer(v, s->end_reason, s->end_error);
         }
-        more |= pump(v);
-        bool done = !v->loading && !v->paused && done_for_now(v);
-        if (over && !v->dead && (done || s->hub->closing))
-            end_viewer(v, s->end_reason, s->end_error);
-    }
     s->hub->cached.ring = NULL;
     s->delivering--;
     sweep(s);

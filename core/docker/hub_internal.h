@@ -26,7 +26,7 @@ struct ring_line {
 struct ring {
     struct ring_line *v; /* capacity is a power of two */
     size_t cap, head, n;
-    uint64_t first;      /* index of the oldest line; indexes are dense and never reused */
+    uint64_t first; /* index of the oldest line; indexes are dense and never reused */
     struct ring_chunk *oldest, *newest;
     size_t bytes;
 };
@@ -58,44 +58,44 @@ struct lstream { /* one container's log */
     size_t nviewers;
     struct ring ring;
     uint64_t last_seq;
-    int64_t last_ns;               /* time of the last line */
-    uint64_t same[SAME_TIME_MAX];  /* hashes of the lines at last_ns */
+    int64_t last_ns;              /* time of the last line */
+    uint64_t same[SAME_TIME_MAX]; /* hashes of the lines at last_ns */
     size_t nsame;
-    bool matched[SAME_TIME_MAX];   /* seen again after a reopen */
-    bool resuming, resume_seen;    /* reopened: the first lines may be known */
-    int64_t first_tail;            /* what the first viewer wants of the past: lines, 0 = nothing */
+    bool matched[SAME_TIME_MAX]; /* seen again after a reopen */
+    bool resuming, resume_seen;  /* reopened: the first lines may be known */
+    int64_t first_tail;          /* what the first viewer wants of the past: lines, 0 = nothing */
     int64_t first_since_ns;
-    struct lstream_note {          /* events between the lines, the last ones kept */
+    struct lstream_note { /* events between the lines, the last ones kept */
         enum hub_event_kind kind;
         int64_t from_ns, to_ns;
-        uint64_t at;               /* before the line of this index */
+        uint64_t at; /* before the line of this index */
     } notes[LSTREAM_NOTES];
     uint64_t nnotes;
-    bool whole;                    /* the ring began with the very first line of the log */
-    bool primed;                   /* the past is in the ring */
+    bool whole;  /* the ring began with the very first line of the log */
+    bool primed; /* the past is in the ring */
     bool tty, opened, stopped;
     struct cond wake;
     bool woken;
-    const char *end_reason;        /* set: over, viewers are told on the loop stack */
+    const char *end_reason; /* set: over, viewers are told on the loop stack */
     struct arena *end_arena;
     err_t end_error;
     unsigned delivering;
 };
 struct hub_viewer {
     uint32_t magic;
-    unsigned refs;                 /* the list, and a running history fiber */
+    unsigned refs; /* the list, and a running history fiber */
     struct list link;
     struct hub *hub;
     struct lstream *s;
     struct hub_viewer_conf conf;
-    uint64_t cursor;               /* index into the stream's ring */
-    uint64_t min_seq;              /* lines up to here are known to the viewer */
+    uint64_t cursor;  /* index into the stream's ring */
+    uint64_t min_seq; /* lines up to here are known to the viewer */
     uint64_t notes_seen;
-    struct ring past;              /* own history, delivered first */
+    struct ring past; /* own history, delivered first */
     uint64_t past_cursor;
-    uint64_t load_mark;            /* end of the ring when the history was asked for */
-    uint64_t limit;                /* no_follow: index where it ends */
-    bool founder;                  /* the stream was opened for it: the ring begins with its history */
+    uint64_t load_mark; /* end of the ring when the history was asked for */
+    uint64_t limit;     /* no_follow: index where it ends */
+    bool founder;       /* the stream was opened for it: the ring begins with its history */
     bool positioned, loading, loaded, paused, dead, caught_up;
     bool gap_pending;
     int64_t gap_from, gap_to;
@@ -109,7 +109,7 @@ struct hub {
     bool closing;
     struct cond quiet;
     struct hub_stats stats;
-    struct hub_item *items;        /* one batch, shared by all viewers at the same place */
+    struct hub_item *items; /* one batch, shared by all viewers at the same place */
     size_t nitems;
     struct buf json;
     bool json_ready, skipped;

@@ -122,8 +122,11 @@ static err_t read_lines(struct docker *d, const struct docker_call *call, struct
 
 static err_t open_logs(struct docker *d, struct arena *a, const char *container, const struct docker_logs *opt,
                        bool follow, uint64_t deadline, struct docker_call *call, struct http_response **ret) {
-    *call = (struct docker_call){.method = "GET", .op = follow ? "follow logs" : "read logs", .what = container,
-                                 .path = docker_logs_path(a, container, opt, follow), .stream = true};
+    *call = (struct docker_call){.method = "GET",
+                                 .op = follow ? "follow logs" : "read logs",
+                                 .what = container,
+                                 .path = docker_logs_path(a, container, opt, follow),
+                                 .stream = true};
     return docker_call(d, a, call, deadline, ret);
 }
 
@@ -154,9 +157,10 @@ static void finish(struct lstream *s, const char *reason, err_t e) {
     s->end_error = e ? err_dup(s->end_arena, e) : NULL;
 }
 
+/* ERR_CONFLICT: the container is just being removed; soon it is not found. */
 static bool passing(err_t e) {
     return e->code == ERR_DOCKER_UNAVAILABLE || e->code == ERR_TIMEOUT || e->code == ERR_DOCKER_PROTOCOL ||
-           e->code == ERR_BUSY;
+           e->code == ERR_BUSY || e->code == ERR_CONFLICT;
 }
 
 /* Is the container there, and does it run? */
@@ -166,7 +170,8 @@ static err_t look(struct lstream *s, enum next *ret) {
     err_t e = docker_container_inspect(s->d, a, s->container, deadline_in(CALL_MS), &info);
     if (!e) {
         s->tty = info->tty;
-        *ret = info->running || z_eq(info->state, "restarting") || z_eq(info->state, "paused") ? NEXT_FOLLOW : NEXT_WAIT;
+        *ret =
+            info->running || z_eq(info->state, "restarting") || z_eq(info->state, "paused") ? NEXT_FOLLOW : NEXT_WAIT;
     }
     arena_unref(a);
     return e;

@@ -48,7 +48,8 @@ err_t docker_image_inspect(struct docker *d, struct arena *a, const char *ref, u
     return NULL;
 }
 
-err_t docker_image_list(struct docker *d, struct arena *a, uint64_t deadline, struct docker_image **ret, size_t *ret_n) {
+err_t docker_image_list(struct docker *d, struct arena *a, uint64_t deadline, struct docker_image **ret,
+                        size_t *ret_n) {
     struct docker_call call = {.method = "GET", .op = "list images", .path = "/images/json"};
     struct json *rows;
     TRY(docker_call_json(d, a, &call, deadline, &rows));

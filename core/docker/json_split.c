@@ -42,7 +42,8 @@ static err_t between(struct json_split *s, char c, bool *ret_begins) {
         else if (c == 'n') /* null: an empty list */
             s->ended = true;
         else
-            return err_new(ERR_DOCKER_PROTOCOL, "the engine's answer is not a list (begins with 0x%02x)", (unsigned char)c);
+            return err_new(ERR_DOCKER_PROTOCOL, "the engine's answer is not a list (begins with 0x%02x)",
+                           (unsigned char)c);
         return NULL;
     }
     if (s->in_array && c == ',')

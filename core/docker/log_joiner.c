@@ -138,7 +138,8 @@ static void begin_record(side_t *s) {
     s->in_record = 0;
 }
 
-err_t log_joiner_feed(struct log_joiner *j, enum mux_type type, struct str piece, bool first, log_line_fn *fn, void *arg) {
+err_t log_joiner_feed(struct log_joiner *j, enum mux_type type, struct str piece, bool first, log_line_fn *fn,
+                      void *arg) {
     int i = type == MUX_STDERR ? 1 : 0;
     side_t *s = &j->s[i];
     if (!j->raw && first)

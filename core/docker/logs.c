@@ -16,8 +16,9 @@ const char *docker_logs_path(struct arena *a, const char *id, const struct docke
     static const char *const keys[] = {"since", "until"};
     for (int i = 0; i < 2; i++)
         if (times[i] > 0)
-            query_add(&q, a, keys[i],
-                      arena_printf(a, "%lld.%09lld", (long long)(times[i] / 1000000000), (long long)(times[i] % 1000000000)));
+            query_add(
+                &q, a, keys[i],
+                arena_printf(a, "%lld.%09lld", (long long)(times[i] / 1000000000), (long long)(times[i] % 1000000000)));
     return query_take(&q, a);
 }
 
@@ -74,11 +75,8 @@ err_t docker_container_logs(struct docker *d, struct arena *a, const char *id, c
                             uint64_t deadline, struct str *ret, bool *ret_truncated) {
     struct docker_container_info *info;
     TRY(docker_container_inspect(d, a, id, deadline, &info));
-    struct docker_call call = {.method = "GET",
-                               .op = "read logs",
-                               .what = id,
-                               .path = docker_logs_path(a, id, opt, false),
-                               .stream = true};
+    struct docker_call call = {
+        .method = "GET", .op = "read logs", .what = id, .path = docker_logs_path(a, id, opt, false), .stream = true};
     struct tail t = {.max = opt->max_bytes ? opt->max_bytes : MIB(4)};
     buf_init(&t.b, 0, t.max);
     AUTO(docker) keep_ref = docker_ref(d);

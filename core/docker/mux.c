@@ -6,8 +6,8 @@ void mux_init(struct mux *m, bool raw) { *m = (struct mux){.raw = raw, .fresh = 
 static err_t take_header(struct mux *m) {
     const uint8_t *h = m->head;
     if (h[0] > MUX_SYSERR || h[1] || h[2] || h[3])
-        return err_new(ERR_DOCKER_PROTOCOL, "stream frame of unknown type %u (header %02x%02x%02x%02x)", h[0], h[0], h[1],
-                       h[2], h[3]);
+        return err_new(ERR_DOCKER_PROTOCOL, "stream frame of unknown type %u (header %02x%02x%02x%02x)", h[0], h[0],
+                       h[1], h[2], h[3]);
     uint32_t len = (uint32_t)h[4] << 24 | (uint32_t)h[5] << 16 | (uint32_t)h[6] << 8 | h[7];
     if (len > MUX_MAX_FRAME)
         return err_new(ERR_DOCKER_PROTOCOL, "stream frame claims %u bytes, the limit is %zu", len,

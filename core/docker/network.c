@@ -78,9 +78,10 @@ err_t docker_network_find(struct docker *d, struct arena *a, const char *name, u
     if (!hits)
         e = docker_detail(d, &call, err_new(ERR_NOT_FOUND, "node %s has no network \"%s\"", d->name, name));
     else if (hits > 1)
-        e = err_detail(docker_detail(d, &call, err_new(ERR_CONFLICT, "node %s has %zu networks named \"%s\"", d->name,
-                                                       hits, name)),
-                       "ids", str_z(a, buf_str(&ids)));
+        e = err_detail(
+            docker_detail(d, &call,
+                          err_new(ERR_CONFLICT, "node %s has %zu networks named \"%s\"", d->name, hits, name)),
+            "ids", str_z(a, buf_str(&ids)));
     else
         *ret = hit;
     buf_done(&ids);
@@ -120,7 +121,8 @@ err_t docker_network_create(struct docker *d, struct arena *a, const struct netw
 }
 
 err_t docker_network_connect(struct docker *d, struct arena *a, const char *network, const char *container,
-                             const struct spec_network *endpoint, const struct guard_rights *rights, uint64_t deadline) {
+                             const struct spec_network *endpoint, const struct guard_rights *rights,
+                             uint64_t deadline) {
     TRY(docker_id_check(network));
     TRY(docker_id_check(container));
     TRY(docker_negotiate(d, deadline));
@@ -158,8 +160,10 @@ err_t docker_network_disconnect(struct docker *d, const char *network, const cha
 
 err_t docker_network_remove(struct docker *d, const char *id, uint64_t deadline) {
     TRY(docker_id_check(id));
-    struct docker_call call = {
-        .method = "DELETE", .op = "remove network", .what = id, .path = arena_printf(arena_current(), "/networks/%s", id)};
+    struct docker_call call = {.method = "DELETE",
+                               .op = "remove network",
+                               .what = id,
+                               .path = arena_printf(arena_current(), "/networks/%s", id)};
     err_t e = docker_call_done(d, &call, deadline);
     if (err_is(e, ERR_NOT_FOUND))
         return NULL;

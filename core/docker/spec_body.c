@@ -185,7 +185,9 @@ static struct json *bind_options(struct ctx *c, const struct spec_mount *m) {
 static struct json *mount_options(struct ctx *c, const struct spec_mount *m, const char **ret_key) {
     struct json *o = json_object(c->a);
     switch (m->type) {
-    case SPEC_MOUNT_BIND: *ret_key = "BindOptions"; return bind_options(c, m);
+    case SPEC_MOUNT_BIND:
+        *ret_key = "BindOptions";
+        return bind_options(c, m);
     case SPEC_MOUNT_VOLUME:
         *ret_key = "VolumeOptions";
         put_true(c->a, o, "NoCopy", m->no_copy);
@@ -209,9 +211,11 @@ static struct json *mount_options(struct ctx *c, const struct spec_mount *m, con
 static err_t mount_check(const struct spec_mount *m) {
     static const char *at = "/HostConfig/Mounts";
     if (!m->target || m->target[0] != '/')
-        return err_field(err_new(ERR_INVALID, "mount target \"%s\" is not an absolute path", m->target ? m->target : ""), at);
+        return err_field(
+            err_new(ERR_INVALID, "mount target \"%s\" is not an absolute path", m->target ? m->target : ""), at);
     if (m->type == SPEC_MOUNT_BIND && (!m->source || m->source[0] != '/'))
-        return err_field(err_new(ERR_INVALID, "bind source \"%s\" is not an absolute path", m->source ? m->source : ""), at);
+        return err_field(err_new(ERR_INVALID, "bind source \"%s\" is not an absolute path", m->source ? m->source : ""),
+                         at);
     if (m->type == SPEC_MOUNT_VOLUME && m->source) {
         err_t e = docker_name_check(str_of(m->source));
         if (e)
@@ -283,7 +287,8 @@ struct json *spec_endpoint(struct arena *a, const struct spec_network *n, int ap
 static err_t networks(struct ctx *c, struct json *body) {
     const struct container_spec *s = c->s;
     if (s->networks.n && s->network_mode)
-        return err_field(err_new(ERR_INVALID, "network_mode and networks exclude each other"), "/HostConfig/NetworkMode");
+        return err_field(err_new(ERR_INVALID, "network_mode and networks exclude each other"),
+                         "/HostConfig/NetworkMode");
     put_str(c->a, c->host, "NetworkMode", s->network_mode);
     if (s->mac_address && (!s->networks.n || c->api < 44))
         json_set_str(c->a, c->config, "MacAddress", s->mac_address);
@@ -343,11 +348,20 @@ static void resources(struct ctx *c) {
         const char *key;
         int64_t v;
     } ints[] = {
-        {"Memory", s->memory}, {"MemorySwap", s->memory_swap}, {"MemoryReservation", s->memory_reservation},
-        {"ShmSize", s->shm_size}, {"NanoCpus", s->nano_cpus}, {"CpuShares", s->cpu_shares}, {"CpuQuota", s->cpu_quota},
-        {"CpuPeriod", s->cpu_period}, {"CpuRealtimePeriod", s->cpu_rt_period},
-        {"CpuRealtimeRuntime", s->cpu_rt_runtime}, {"CpuCount", s->cpu_count}, {"CpuPercent", s->cpu_percent},
-        {"PidsLimit", s->pids_limit}, {"OomScoreAdj", s->oom_score_adj},
+        {"Memory", s->memory},
+        {"MemorySwap", s->memory_swap},
+        {"MemoryReservation", s->memory_reservation},
+        {"ShmSize", s->shm_size},
+        {"NanoCpus", s->nano_cpus},
+        {"CpuShares", s->cpu_shares},
+        {"CpuQuota", s->cpu_quota},
+        {"CpuPeriod", s->cpu_period},
+        {"CpuRealtimePeriod", s->cpu_rt_period},
+        {"CpuRealtimeRuntime", s->cpu_rt_runtime},
+        {"CpuCount", s->cpu_count},
+        {"CpuPercent", s->cpu_percent},
+        {"PidsLimit", s->pids_limit},
+        {"OomScoreAdj", s->oom_score_adj},
     };
     for (size_t i = 0; i < ARRAY_LEN(ints); i++)
         put_int(a, h, ints[i].key, ints[i].v);

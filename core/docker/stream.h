@@ -13,8 +13,8 @@ struct mux {
     uint8_t head[8];
     uint8_t nhead;
     uint8_t type;
-    bool raw;         /* TTY: no frames, all stdout */
-    bool fresh;       /* next piece begins a frame */
+    bool raw;   /* TTY: no frames, all stdout */
+    bool fresh; /* next piece begins a frame */
     uint32_t left;
     char syserr[256]; /* text of a type 3 frame */
     uint16_t nsyserr;
@@ -32,10 +32,10 @@ MUST_CHECK err_t mux_end(const struct mux *m);
 #define LOG_LINE_MAX KIB(64)   /* a longer line is cut, the rest is dropped and `cut` set */
 #define LOG_RECORD_MAX KIB(16) /* the engine breaks longer lines into records of this size */
 struct log_line {
-    int64_t ts_ns;             /* engine time; 0 if it had none */
-    uint8_t stream;            /* MUX_STDOUT or MUX_STDERR */
+    int64_t ts_ns;  /* engine time; 0 if it had none */
+    uint8_t stream; /* MUX_STDOUT or MUX_STDERR */
     bool cut;
-    struct str text;           /* bytes as written, without the line end; may be any bytes */
+    struct str text; /* bytes as written, without the line end; may be any bytes */
 };
 typedef err_t log_line_fn(void *arg, const struct log_line *line);
 struct log_joiner {
@@ -43,7 +43,7 @@ struct log_joiner {
         struct buf text;
         char stamp[40];
         uint8_t nstamp;
-        uint32_t in_record;    /* payload bytes of the current record */
+        uint32_t in_record; /* payload bytes of the current record */
         int64_t ts_ns;
         bool have_ts, stamping, started, cut;
     } s[2];
@@ -51,8 +51,8 @@ struct log_joiner {
 };
 void log_joiner_init(struct log_joiner *j, bool raw);
 void log_joiner_done(struct log_joiner *j);
-MUST_CHECK err_t log_joiner_feed(struct log_joiner *j, enum mux_type type, struct str piece, bool first, log_line_fn *fn,
-                                 void *arg);
+MUST_CHECK err_t log_joiner_feed(struct log_joiner *j, enum mux_type type, struct str piece, bool first,
+                                 log_line_fn *fn, void *arg);
 /** End of stream: give out unfinished lines. */
 MUST_CHECK err_t log_joiner_end(struct log_joiner *j, log_line_fn *fn, void *arg);
 /** "2026-01-02T03:04:05.678901234Z" -> unix nanoseconds. */
@@ -63,7 +63,7 @@ struct json_split {
     struct buf item;
     size_t max_item;
     unsigned depth;
-    bool in_array, opened, ended;           /* the list around the items */
+    bool in_array, opened, ended;             /* the list around the items */
     bool started, in_string, escaped, scalar; /* the open item */
 };
 typedef err_t json_item_fn(void *arg, struct str text);

@@ -13,16 +13,17 @@ struct docker_info {
     const struct json *warnings, *raw;
 };
 MUST_CHECK err_t docker_info(struct docker *d, struct arena *a, uint64_t deadline, struct docker_info **ret);
-MUST_CHECK err_t docker_df(struct docker *d, struct arena *a, uint64_t deadline, struct json **ret); /* slow: run rarely */
+MUST_CHECK err_t docker_df(struct docker *d, struct arena *a, uint64_t deadline,
+                           struct json **ret); /* slow: run rarely */
 
 struct docker_event {
-    const char *type, *action, *id;    /* action without its ": detail" suffix */
-    const char *action_detail;         /* "healthy" of "health_status: healthy"; "" if none */
+    const char *type, *action, *id; /* action without its ": detail" suffix */
+    const char *action_detail;      /* "healthy" of "health_status: healthy"; "" if none */
     int64_t time_ns;
-    const struct json *attributes;     /* object or NULL */
+    const struct json *attributes; /* object or NULL */
 };
 struct docker_events {
-    int64_t since_ns, until_ns; /* 0 = now on / no end; engines keep the last 256 events only */
+    int64_t since_ns, until_ns;                /* 0 = now on / no end; engines keep the last 256 events only */
     const char *const *types, *const *actions; /* filters; NULL = all */
     size_t ntypes, nactions;
     /** Called once when the engine accepted the subscription, before any event: list now. May be NULL. */

@@ -52,7 +52,8 @@ static void checksum(struct header *h) {
     h->sum[7] = ' ';
 }
 
-static struct header header_of(const char *name, const char *link, char type, uint32_t mode, uint64_t size, int64_t mtime) {
+static struct header header_of(const char *name, const char *link, char type, uint32_t mode, uint64_t size,
+                               int64_t mtime) {
     struct header h;
     memset(&h, 0, sizeof h);
     fill_text(h.name, sizeof h.name, name);
@@ -133,7 +134,8 @@ err_t tar_add(struct tar_writer *w, const struct tar_entry *e) {
     if (e->kind == TAR_SYMLINK && (!e->link_target || strlen(e->link_target) > 4096))
         return err_new(ERR_INVALID, "the symlink \"%.200s\" has no usable target", e->path);
     if (e->size < 0 || (e->kind != TAR_FILE && e->size))
-        return err_new(ERR_INVALID, "the archive member \"%.200s\" cannot have %lld bytes", e->path, (long long)e->size);
+        return err_new(ERR_INVALID, "the archive member \"%.200s\" cannot have %lld bytes", e->path,
+                       (long long)e->size);
     char dir[4100];
     const char *name = e->path;
     if (e->kind == TAR_DIR && !z_ends(name, "/")) {

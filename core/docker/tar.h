@@ -12,8 +12,8 @@ struct tar_entry {
     const char *link_target; /* symlink */
     uint32_t mode;           /* permission bits; 0 = 0644 / 0755 */
     uint32_t uid, gid;
-    int64_t mtime;           /* unix seconds; fixed times keep build caches warm */
-    int64_t size;            /* file: bytes that tar_data will bring */
+    int64_t mtime; /* unix seconds; fixed times keep build caches warm */
+    int64_t size;  /* file: bytes that tar_data will bring */
 };
 struct tar_writer;
 /** `max` bounds what may lie in the buffer between two tar_take calls (ERR_TOO_LARGE). */
@@ -49,7 +49,8 @@ void tar_list_source_done(struct tar_list_source *s);
 struct dockerignore;
 /** Patterns as the classic builder reads them: comments, trimmed lines, "!", "**", last match wins. At most 10000 lines.
  * `dockerfile` (may be NULL) and .dockerignore itself are never excluded. */
-MUST_CHECK err_t dockerignore_parse(struct arena *a, struct str text, const char *dockerfile, struct dockerignore **ret);
+MUST_CHECK err_t dockerignore_parse(struct arena *a, struct str text, const char *dockerfile,
+                                    struct dockerignore **ret);
 bool dockerignore_excluded(const struct dockerignore *di, const char *path);
 /** May a walker skip this excluded directory as a whole? Not when a "!" pattern could match inside. */
 bool dockerignore_prune(const struct dockerignore *di, const char *dir);

@@ -16,8 +16,8 @@ err_t docker_volume_from_row(struct json *row, struct docker_volume *ret) {
     return NULL;
 }
 
-err_t docker_volume_list(struct docker *d, struct arena *a, const char *const *labels, size_t nlabels, uint64_t deadline,
-                         struct docker_volume **ret, size_t *ret_n) {
+err_t docker_volume_list(struct docker *d, struct arena *a, const char *const *labels, size_t nlabels,
+                         uint64_t deadline, struct docker_volume **ret, size_t *ret_n) {
     struct query q;
     query_init(&q, "/volumes");
     if (nlabels)
@@ -65,8 +65,9 @@ err_t docker_volume_create(struct docker *d, struct arena *a, const struct volum
         return e;
     if (v) {
         if (!z_eq(v->driver, json_get_str(body, "Driver")) || !same_options(v->options, json_get(body, "DriverOpts")))
-            return docker_detail(d, &call, err_new(ERR_CONFLICT, "the volume \"%s\" exists with another driver or other options",
-                                                   spec->name));
+            return docker_detail(
+                d, &call,
+                err_new(ERR_CONFLICT, "the volume \"%s\" exists with another driver or other options", spec->name));
         *ret = v;
         *ret_existed = true;
         return NULL;

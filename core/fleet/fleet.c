@@ -14,13 +14,14 @@ struct fleet_sub *fleet_subscribe(struct fleet *f, fleet_change_fn *fn, void *ar
 }
 
 static void sweep_subs(struct fleet *f) {
-    for list_each_safe(it, tmp, &f->subs) {
-        struct fleet_sub *s = list_entry(it, struct fleet_sub, link);
-        if (!s->dead)
-            continue;
-        list_del(&s->link);
-        free(s);
-    }
+    for
+        list_each_safe(it, tmp, &f->subs) {
+            struct fleet_sub *s = list_entry(it, struct fleet_sub, link);
+            if (!s->dead)
+                continue;
+            list_del(&s->link);
+            free(s);
+        }
 }
 
 void fleet_unsubscribe(struct fleet_sub *s) {
@@ -33,11 +34,12 @@ void fleet_unsubscribe(struct fleet_sub *s) {
 
 void fleet_tell(struct fleet *f, const struct fleet_change *c) {
     f->telling++;
-    for list_each_safe(it, tmp, &f->subs) {
-        struct fleet_sub *s = list_entry(it, struct fleet_sub, link);
-        if (!s->dead)
-            s->fn(s->arg, c);
-    }
+    for
+        list_each_safe(it, tmp, &f->subs) {
+            struct fleet_sub *s = list_entry(it, struct fleet_sub, link);
+            if (!s->dead)
+                s->fn(s->arg, c);
+        }
     if (--f->telling == 0)
         sweep_subs(f);
 }
@@ -57,11 +59,12 @@ static char *heap_z(const char *z) {
 }
 
 struct node *fleet_node_of(struct fleet *f, const char *id) {
-    for list_each_safe(it, tmp, &f->nodes) {
-        struct node *n = list_entry(it, struct node, link);
-        if (z_eq(n->id, id))
-            return n;
-    }
+    for
+        list_each_safe(it, tmp, &f->nodes) {
+            struct node *n = list_entry(it, struct node, link);
+            if (z_eq(n->id, id))
+                return n;
+        }
     return NULL;
 }
 
@@ -242,8 +245,9 @@ void fleet_free(struct fleet *f) {
         else
             fleet_node_remove(f, n->id);
     }
-    for list_each_safe(it, tmp, &f->subs)
-        list_entry(it, struct fleet_sub, link)->dead = true;
+    for
+        list_each_safe(it, tmp, &f->subs)
+            list_entry(it, struct fleet_sub, link)->dead = true;
     sweep_subs(f);
     free(f->sorted);
     f->magic = 0;
@@ -285,12 +289,13 @@ bool fleet_node_get(struct fleet *f, const char *node_id, struct fleet_node *ret
 }
 
 void fleet_nodes(struct fleet *f, bool (*fn)(void *arg, const struct fleet_node *n), void *arg) {
-    for list_each_safe(it, tmp, &f->nodes) {
-        struct fleet_node n;
-        node_fill(list_entry(it, struct node, link), &n);
-        if (!fn(arg, &n))
-            return;
-    }
+    for
+        list_each_safe(it, tmp, &f->nodes) {
+            struct fleet_node n;
+            node_fill(list_entry(it, struct node, link), &n);
+            if (!fn(arg, &n))
+                return;
+        }
 }
 
 err_t fleet_docker(struct fleet *f, const char *node_id, struct docker **ret) {
@@ -319,8 +324,9 @@ static err_t wait_change(struct fleet *f, const char *node_id, uint64_t deadline
 static err_t unreachable(const struct node *n) {
     if (state_of(n) != FLEET_UNREACHABLE)
         return NULL;
-    return err_detail(err_new(ERR_DOCKER_UNAVAILABLE, "the engine of node %s cannot be reached: %s", n->name, n->reason),
-                      "node", n->name);
+    return err_detail(
+        err_new(ERR_DOCKER_UNAVAILABLE, "the engine of node %s cannot be reached: %s", n->name, n->reason), "node",
+        n->name);
 }
 
 err_t fleet_wait_synced(struct fleet *f, const char *node_id, uint64_t deadline) {
@@ -351,7 +357,8 @@ struct fleet_stats fleet_stats_get(const struct fleet *f) {
     s.nodes = f->nnodes;
     s.containers = f->nsorted;
     s.online = 0;
-    for list_each_safe(it, tmp, (struct list *)&f->nodes)
-        s.online += list_entry(it, struct node, link)->online;
+    for
+        list_each_safe(it, tmp, (struct list *)&f->nodes)
+            s.online += list_entry(it, struct node, link)->online;
     return s;
 }

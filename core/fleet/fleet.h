@@ -10,21 +10,21 @@
 
 struct fleet;
 struct fleet_conf {
-    uint64_t ping_ms;         /* health check period, default 5 s; a dead node is found within 15 s */
-    uint64_t ping_timeout_ms; /* default 4 s */
-    uint64_t relist_ms;       /* default 10 min, +-10 % */
-    uint64_t coalesce_ms;     /* default 100 ms */
+    uint64_t ping_ms;                        /* health check period, default 5 s; a dead node is found within 15 s */
+    uint64_t ping_timeout_ms;                /* default 4 s */
+    uint64_t relist_ms;                      /* default 10 min, +-10 % */
+    uint64_t coalesce_ms;                    /* default 100 ms */
     uint64_t backoff_min_ms, backoff_max_ms; /* default 500 ms, 30 s */
-    size_t max_containers;    /* per node, default 50000; also images, networks, volumes */
+    size_t max_containers;                   /* per node, default 50000; also images, networks, volumes */
 };
 struct fleet *fleet_new(const struct fleet_conf *conf); /* NULL = defaults */
 /** YIELDS: stops every watcher, then frees. NULL is fine. */
 void fleet_free(struct fleet *f);
 
 struct fleet_node_conf {
-    const char *id, *name;    /* id: our UUID */
+    const char *id, *name;     /* id: our UUID */
     struct docker_conf docker; /* its name may be NULL: taken from here */
-    bool maintenance;         /* watched, but marked: no deployment may go there */
+    bool maintenance;          /* watched, but marked: no deployment may go there */
 };
 /** ERR_CONFLICT for a known id, ERR_INVALID for a bad endpoint. The watcher starts at once. */
 MUST_CHECK err_t fleet_node_add(struct fleet *f, const struct fleet_node_conf *conf);
@@ -37,14 +37,14 @@ enum fleet_state { FLEET_CONNECTING, FLEET_ONLINE, FLEET_UNREACHABLE, FLEET_MAIN
 const char *fleet_state_text(enum fleet_state s); /* connecting online unreachable maintenance */
 struct fleet_node {
     const char *id, *name, *url;
-    enum fleet_state state;      /* FLEET_MAINTENANCE hides online only: an unreachable node says so */
+    enum fleet_state state; /* FLEET_MAINTENANCE hides online only: an unreachable node says so */
     bool maintenance;
-    const char *reason;          /* why it is not online; "" otherwise */
-    bool synced;                 /* the index holds a complete list (maybe old while unreachable: see synced_ms) */
-    int64_t synced_ms;           /* wall time of the last complete list, 0 = never */
-    int64_t last_seen_ms;        /* wall time of the last answer */
-    int64_t clock_offset_ms;     /* engine clock minus ours */
-    int api;                     /* negotiated minor version, 0 = none */
+    const char *reason;      /* why it is not online; "" otherwise */
+    bool synced;             /* the index holds a complete list (maybe old while unreachable: see synced_ms) */
+    int64_t synced_ms;       /* wall time of the last complete list, 0 = never */
+    int64_t last_seen_ms;    /* wall time of the last answer */
+    int64_t clock_offset_ms; /* engine clock minus ours */
+    int api;                 /* negotiated minor version, 0 = none */
     const char *engine_version, *os, *arch, *cgroup_version, *swarm_state; /* "" until known */
     int64_t cpus, memory;
     size_t containers, running, images, networks, volumes;
@@ -70,33 +70,33 @@ struct fleet_port {
 };
 struct fleet_container {
     const char *node_id, *node_name;
-    const char *id;                       /* 64 hex */
-    const char *name;                     /* without slash */
+    const char *id;   /* 64 hex */
+    const char *name; /* without slash */
     const char *image, *image_id;
-    const char *state;                    /* created running paused restarting removing exited dead */
-    const char *health;                   /* starting healthy unhealthy none */
-    const char *project, *service;        /* compose labels or NULL */
+    const char *state;                           /* created running paused restarting removing exited dead */
+    const char *health;                          /* starting healthy unhealthy none */
+    const char *project, *service;               /* compose labels or NULL */
     int64_t created_ms, started_ms, finished_ms; /* wall, 0 = unknown */
     int exit_code;
-    bool detailed;                        /* health, exit code and times come from inspect, not from the list */
+    bool detailed; /* health, exit code and times come from inspect, not from the list */
     const struct fleet_label *labels;
     size_t nlabels;
     const struct fleet_port *ports;
     size_t nports;
-    const char *const *networks;          /* names */
+    const char *const *networks; /* names */
     size_t nnetworks;
-    uint64_t revision;                    /* grows with each change of any container of the fleet */
+    uint64_t revision; /* grows with each change of any container of the fleet */
 };
-struct fleet_filter {                     /* all given must hold; zeroed = everything */
+struct fleet_filter { /* all given must hold; zeroed = everything */
     const char *node_id;
     const char *state, *health;
-    const char *name, *image;             /* substring, ASCII case ignored */
-    const char *project, *service;        /* exact */
-    const char *const *labels;            /* "k" or "k=v" */
+    const char *name, *image;      /* substring, ASCII case ignored */
+    const char *project, *service; /* exact */
+    const char *const *labels;     /* "k" or "k=v" */
     size_t nlabels;
-    const char *q;                        /* substring of name, image, id prefix, project or service */
-    const char *after_name, *after_id;    /* keyset: rows after this (name, id) */
-    size_t limit;                         /* 0 = all */
+    const char *q;                     /* substring of name, image, id prefix, project or service */
+    const char *after_name, *after_id; /* keyset: rows after this (name, id) */
+    size_t limit;                      /* 0 = all */
 };
 /** Visit in (name, id) order; fn returns false to stop. Returns rows visited. */
 size_t fleet_containers(struct fleet *f, const struct fleet_filter *filter,
@@ -110,13 +110,13 @@ void fleet_container_json(struct jw *w, const struct fleet_container *c, const c
 
 struct fleet_object { /* image, network, volume */
     const char *node_id;
-    const char *id;                       /* volume: its name */
-    const char *name;                     /* image: first tag or "" */
-    const char *driver;                   /* network, volume */
-    int64_t size;                         /* image */
+    const char *id;     /* volume: its name */
+    const char *name;   /* image: first tag or "" */
+    const char *driver; /* network, volume */
+    int64_t size;       /* image */
     const struct fleet_label *labels;
     size_t nlabels;
-    const char *json;                     /* the engine's list row, compact */
+    const char *json; /* the engine's list row, compact */
 };
 enum fleet_kind { FLEET_CONTAINER, FLEET_IMAGE, FLEET_NETWORK, FLEET_VOLUME, FLEET_NODE };
 size_t fleet_objects(struct fleet *f, enum fleet_kind kind, const char *node_id,
@@ -125,7 +125,7 @@ size_t fleet_objects(struct fleet *f, enum fleet_kind kind, const char *node_id,
 struct fleet_change {
     enum fleet_kind kind;
     const char *node_id;
-    const char *action;      /* create start die stop pause unpause rename restart destroy update oom health_status
+    const char *action; /* create start die stop pause unpause rename restart destroy update oom health_status
                               * connect disconnect pull ... ; "resync" = found by a relist; FLEET_NODE: the new state */
     const char *id, *name;
     bool appeared, vanished;

@@ -15,12 +15,12 @@
 #define FLEET_MAGIC 0xf1ee7001u
 #define NODE_MAGIC 0xf1ee7002u
 #define ACTION_MAX 24
-#define DIRTY_MAX 500 /* more dirty containers than this are a relist */
+#define DIRTY_MAX 500  /* more dirty containers than this are a relist */
 #define OBJECT_KINDS 3 /* image, network, volume */
 #define OBJECT_JSON_MAX KIB(256)
 
 struct node;
-struct fleet_entry { /* one container: everything in one heap block */
+struct fleet_entry {          /* one container: everything in one heap block */
     struct fleet_container c; /* first: entries are found by their public part */
     struct node *node;
     uint64_t generation;
@@ -56,7 +56,7 @@ struct node {
     int64_t cpus, memory;
     size_t running;
     /* index */
-    struct map containers;           /* id -> struct fleet_entry */
+    struct map containers;            /* id -> struct fleet_entry */
     struct map objects[OBJECT_KINDS]; /* id -> struct fleet_item */
     uint64_t generation;
     /* watching */
@@ -72,7 +72,7 @@ struct node {
     uint64_t last_event_hash[16];
     size_t nlast_event;
     uint64_t backoff;
-    unsigned users;            /* fibers waiting on `changed` */
+    unsigned users; /* fibers waiting on `changed` */
 };
 struct fleet {
     uint32_t magic;

@@ -107,7 +107,8 @@ static size_t place(const struct fleet *f, const struct fleet_container *c) {
         size_t mid = lo + (hi - lo) / 2;
         const struct fleet_container *m = &f->sorted[mid]->c;
         int d = order(m->name, m->id, c->name, c->id);
-        if (d < 0 || (d == 0 && (uintptr_t)f->sorted[mid]->node < (uintptr_t)CONTAINER_OF(c, struct fleet_entry, c)->node))
+        if (d < 0 ||
+            (d == 0 && (uintptr_t)f->sorted[mid]->node < (uintptr_t)CONTAINER_OF(c, struct fleet_entry, c)->node))
             lo = mid + 1;
         else
             hi = mid;
@@ -148,8 +149,9 @@ static bool same_ports(const struct fleet_container *a, const struct fleet_conta
     if (a->nports != b->nports)
         return false;
     for (size_t i = 0; i < a->nports; i++)
-        if (a->ports[i].private_port != b->ports[i].private_port || a->ports[i].public_port != b->ports[i].public_port ||
-            !z_eq(a->ports[i].ip, b->ports[i].ip) || !z_eq(a->ports[i].type, b->ports[i].type))
+        if (a->ports[i].private_port != b->ports[i].private_port ||
+            a->ports[i].public_port != b->ports[i].public_port || !z_eq(a->ports[i].ip, b->ports[i].ip) ||
+            !z_eq(a->ports[i].type, b->ports[i].type))
             return false;
     return true;
 }

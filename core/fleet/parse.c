@@ -20,7 +20,9 @@ static int by_port(const void *pa, const void *pb) {
         return a->public_port < b->public_port ? -1 : 1;
     return strcmp(a->ip, b->ip);
 }
-static int by_text(const void *pa, const void *pb) { return strcmp(*(const char *const *)pa, *(const char *const *)pb); }
+static int by_text(const void *pa, const void *pb) {
+    return strcmp(*(const char *const *)pa, *(const char *const *)pb);
+}
 static int by_key(const void *pa, const void *pb) {
     return strcmp(((const struct fleet_label *)pa)->key, ((const struct fleet_label *)pb)->key);
 }
@@ -76,7 +78,8 @@ err_t parse_list_row(struct arena *a, struct json *row, struct fleet_container *
     c.created_ms = dc.created * 1000;
     struct fleet_port *ports = arena_new_array(a, struct fleet_port, dc.nports + 1);
     for (size_t i = 0; i < dc.nports; i++)
-        ports[i] = (struct fleet_port){dc.ports[i].ip, dc.ports[i].type, dc.ports[i].private_port, dc.ports[i].public_port};
+        ports[i] =
+            (struct fleet_port){dc.ports[i].ip, dc.ports[i].type, dc.ports[i].private_port, dc.ports[i].public_port};
     qsort(ports, dc.nports, sizeof *ports, by_port);
     c.ports = ports;
     c.nports = dc.nports;
@@ -104,7 +107,8 @@ static void ports_of_inspect(struct arena *a, const struct json *o, struct fleet
             const struct json *b = json_at(binds, j);
             if (str_to_i64(str_of(json_str_or(json_get(b, "HostPort"), "")), 1, 65535, &public_port) != NULL)
                 public_port = 0;
-            v[n++] = (struct fleet_port){json_str_or(json_get(b, "HostIp"), ""), type, (uint16_t)port, (uint16_t)public_port};
+            v[n++] = (struct fleet_port){json_str_or(json_get(b, "HostIp"), ""), type, (uint16_t)port,
+                                         (uint16_t)public_port};
         }
     }
     qsort(v, n, sizeof *v, by_port);

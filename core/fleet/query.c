@@ -98,16 +98,17 @@ static void look(const struct fleet_container *c, const char *ref, size_t n, str
 err_t fleet_container_find(struct fleet *f, const char *node_id, const char *ref, const struct fleet_container **ret) {
     struct find r = {0};
     size_t n = strlen(ref);
-    for list_each_safe(it, tmp, &f->nodes) {
-        struct node *node = list_entry(it, struct node, link);
-        if (given(node_id) && !z_eq(node->id, node_id))
-            continue;
-        struct fleet_entry *e = n == 64 ? map_getz(&node->containers, ref) : NULL;
-        if (e) {
-            *ret = &e->c;
-            return NULL;
+    for
+        list_each_safe(it, tmp, &f->nodes) {
+            struct node *node = list_entry(it, struct node, link);
+            if (given(node_id) && !z_eq(node->id, node_id))
+                continue;
+            struct fleet_entry *e = n == 64 ? map_getz(&node->containers, ref) : NULL;
+            if (e) {
+                *ret = &e->c;
+                return NULL;
+            }
         }
-    }
     for (size_t i = 0; i < f->nsorted; i++)
         if (!given(node_id) || z_eq(f->sorted[i]->c.node_id, node_id))
             look(&f->sorted[i]->c, ref, n, &r);
@@ -126,15 +127,16 @@ size_t fleet_objects(struct fleet *f, enum fleet_kind kind, const char *node_id,
     int k = (int)kind - (int)FLEET_IMAGE;
     if (k < 0 || k >= OBJECT_KINDS)
         return 0;
-    for list_each_safe(it, tmp, &f->nodes) {
-        struct node *n = list_entry(it, struct node, link);
-        if (given(node_id) && !z_eq(n->id, node_id))
-            continue;
-        for (struct map_entry *e = NULL; (e = map_next(&n->objects[k], e));) {
-            seen++;
-            if (!fn(arg, &((struct fleet_item *)e->value)->o))
-                return seen;
+    for
+        list_each_safe(it, tmp, &f->nodes) {
+            struct node *n = list_entry(it, struct node, link);
+            if (given(node_id) && !z_eq(n->id, node_id))
+                continue;
+            for (struct map_entry *e = NULL; (e = map_next(&n->objects[k], e));) {
+                seen++;
+                if (!fn(arg, &((struct fleet_item *)e->value)->o))
+                    return seen;
+            }
         }
-    }
     return seen;
 }

@@ -32,7 +32,10 @@ static const char *span(char *out, size_t size, int64_t s) {
 }
 
 static const char *health_suffix(const char *h) {
-    return z_eq(h, "healthy") ? " (healthy)" : z_eq(h, "unhealthy") ? " (unhealthy)" : z_eq(h, "starting") ? " (health: starting)" : "";
+    return z_eq(h, "healthy")     ? " (healthy)"
+           : z_eq(h, "unhealthy") ? " (unhealthy)"
+           : z_eq(h, "starting")  ? " (health: starting)"
+                                  : "";
 }
 
 static void status_text(char *out, size_t size, const struct fleet_container *c) {

@@ -11,8 +11,9 @@
 /* What changes the index or is of interest to people; not exec_* and not the kill/attach noise of health checks. */
 static const char *const types[] = {"container", "image", "network", "volume"};
 static const char *const actions[] = {
-    "create", "start", "die", "stop", "kill", "pause", "unpause", "rename", "restart", "destroy", "update", "oom", "health_status",
-    "pull", "tag", "untag", "delete", "import", "load", "connect", "disconnect", "remove", "prune",
+    "create",  "start",   "die",    "stop",    "kill",          "pause",  "unpause", "rename",
+    "restart", "destroy", "update", "oom",     "health_status", "pull",   "tag",     "untag",
+    "delete",  "import",  "load",   "connect", "disconnect",    "remove", "prune",
 };
 
 void node_clear_dirty(struct node *n) {

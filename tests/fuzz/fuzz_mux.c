@@ -65,10 +65,18 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     size_t cut = (data[0] >> 2) + 1u;
     struct arena *a = arena_new("fuzz", 0), *old = arena_set_current(a);
     switch (data[0] & 3) {
-    case 0: frames(in, cut, false); break;
-    case 1: frames(in, cut, true); break;
-    case 2: values(in, cut, false); break;
-    default: values(in, cut, true); break;
+    case 0:
+        frames(in, cut, false);
+        break;
+    case 1:
+        frames(in, cut, true);
+        break;
+    case 2:
+        values(in, cut, false);
+        break;
+    default:
+        values(in, cut, true);
+        break;
     }
     arena_set_current(old);
     arena_unref(a);

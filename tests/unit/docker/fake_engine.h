@@ -15,10 +15,10 @@ struct fake {
     fake_fn *fn;
     int listen_fd;
     char path[100], url[110];
-    const char *api;             /* Api-Version of pings, NULL = none */
-    atomic_bool stop, hang;      /* hang: nothing is answered any more */
+    const char *api;        /* Api-Version of pings, NULL = none */
+    atomic_bool stop, hang; /* hang: nothing is answered any more */
     atomic_int requests, pings, connections, threads;
-    atomic_int phase;            /* the test's own */
+    atomic_int phase; /* the test's own */
     atomic_int fds[256];
     pthread_t thread;
 };
@@ -36,7 +36,8 @@ static inline bool fake_write(int fd, const void *p, size_t n) {
 static inline bool fake_text(int fd, const char *z) { return fake_write(fd, z, strlen(z)); }
 static inline bool fake_json(int fd, int status, const char *body) {
     char head[200];
-    snprintf(head, sizeof head, "HTTP/1.1 %d X\r\nContent-Type: application/json\r\nContent-Length: %zu\r\n\r\n", status, strlen(body));
+    snprintf(head, sizeof head, "HTTP/1.1 %d X\r\nContent-Type: application/json\r\nContent-Length: %zu\r\n\r\n",
+             status, strlen(body));
     return fake_text(fd, head) && fake_text(fd, body);
 }
 static inline bool fake_chunked_head(int fd) {

@@ -50,8 +50,9 @@ TEST(container_life) {
     struct docker_container *list;
     size_t n;
     const char *label = "df.test=a=b\"c";
-    OK(docker_container_list(d, NOW, &(struct docker_list_filter){.all = true, .labels = &label, .nlabels = 1, .name = name_of("renamed")},
-                             DL, &list, &n));
+    OK(docker_container_list(
+        d, NOW, &(struct docker_list_filter){.all = true, .labels = &label, .nlabels = 1, .name = name_of("renamed")},
+        DL, &list, &n));
     EQ(n, 1);
     ZEQ(list[0].id, c->id);
     OK(docker_container_remove(d, c->id, false, true, DL));
@@ -149,7 +150,8 @@ TEST(networks) {
     struct network_spec nb = {.name = name_of("net-b")};
     OK(docker_network_create(d, NOW, &nb, &GUARD_NOBODY, DL, &id2));
     static const char *const alias[] = {"web"};
-    struct spec_network nets[] = {{.name = ns.name, .aliases = {alias, 1, false}}, {.name = nb.name, .aliases = {alias, 1, false}}};
+    struct spec_network nets[] = {{.name = ns.name, .aliases = {alias, 1, false}},
+                                  {.name = nb.name, .aliases = {alias, 1, false}}};
     struct container_spec s = shell_spec(name_of("net"), "sleep 60");
     s.network_mode = NULL;
     s.networks.v = nets;
@@ -205,7 +207,8 @@ TEST(archives) {
     struct container_spec s = shell_spec(name_of("arc"), "cat /run/secrets/tok; sleep 60");
     struct docker_created *c;
     OK(docker_container_create(d, NOW, &s, &GUARD_NOBODY, DL, &c));
-    struct tar_file f = {.entry = {.path = "run/secrets/tok", .mode = 0400, .mtime = 1700000000}, .data = STR("s3cret\n")};
+    struct tar_file f = {.entry = {.path = "run/secrets/tok", .mode = 0400, .mtime = 1700000000},
+                         .data = STR("s3cret\n")};
     struct str tar;
     OK(tar_build(NOW, &f, 1, MIB(1), &tar));
     struct docker_put put = {.container = c->id, .path = "/"};
@@ -239,9 +242,7 @@ TEST(archives) {
     return NULL;
 }
 
-static void on_log(void *arg, struct str line) {
-    buf_putf(arg, "%.*s\n", STR_ARG(line));
-}
+static void on_log(void *arg, struct str line) { buf_putf(arg, "%.*s\n", STR_ARG(line)); }
 
 TEST(builds) {
     AUTO(docker) d = engine();
@@ -256,7 +257,8 @@ TEST(builds) {
     static const struct spec_kv args[] = {{"WHO", "build-arg"}};
     AUTO_BUF log;
     buf_init(&log, 0, MIB(1));
-    struct docker_build b = {.tags = &tag, .ntags = 1, .args = {args, 1}, .source = tar_list_source_next, .source_arg = &src};
+    struct docker_build b = {
+        .tags = &tag, .ntags = 1, .args = {args, 1}, .source = tar_list_source_next, .source_arg = &src};
     b.on_log = on_log;
     b.arg = &log;
     tar_list_source_init(&src, files, 3);
@@ -353,18 +355,27 @@ TEST(unreachable) {
     docker_shut(d);
     FAILS(ERR_DOCKER_UNAVAILABLE, docker_ping(d, DL));
     docker_unref(d);
-    static const char *const bad[] = {"", "http://x", "tcp://10.0.0.1:2375", "tcp://docker.example.com", "unix://relative",
-                                      "tcp://127.0.0.1:99999", "tcp://[::1", "tcp://a b:1", "ssh://x"};
+    static const char *const bad[] = {"",
+                                      "http://x",
+                                      "tcp://10.0.0.1:2375",
+                                      "tcp://docker.example.com",
+                                      "unix://relative",
+                                      "tcp://127.0.0.1:99999",
+                                      "tcp://[::1",
+                                      "tcp://a b:1",
+                                      "ssh://x"};
     for (size_t i = 0; i < ARRAY_LEN(bad); i++)
         FAILS(ERR_INVALID, docker_new(&(struct docker_conf){.url = bad[i]}, &d));
-    FAILS(ERR_INVALID, docker_new(&(struct docker_conf){.url = "tcp://10.0.0.1:2376", .cert_pem = "x", .key_pem = "y"}, &d));
+    FAILS(ERR_INVALID,
+          docker_new(&(struct docker_conf){.url = "tcp://10.0.0.1:2376", .cert_pem = "x", .key_pem = "y"}, &d));
     return NULL;
 }
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        L(system_calls), L(container_life), L(running_container), L(create_refusals), L(volumes), L(networks),
-        L(port_conflict), L(archives), L(builds), L(pulls), L(events), L(unreachable),
+        L(system_calls), L(container_life), L(running_container), L(create_refusals), L(volumes),
+        L(networks),     L(port_conflict),  L(archives),          L(builds),          L(pulls),
+        L(events),       L(unreachable),
     };
     return run_engine_tests(tests, ARRAY_LEN(tests));
 }

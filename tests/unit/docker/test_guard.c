@@ -29,9 +29,11 @@ static const char *describe(enum guard_body kind, const char *body, const struct
 static const struct {
     const char *body, *want; /* want "": nobody needs a right */
 } containers[] = {
-    {"{\"Image\":\"nginx\",\"Env\":[\"A=b\"],\"Cmd\":[\"x\"],\"Labels\":{\"k\":\"v\"},\"Tty\":false,\"StopTimeout\":3}", ""},
+    {"{\"Image\":\"nginx\",\"Env\":[\"A=b\"],\"Cmd\":[\"x\"],\"Labels\":{\"k\":\"v\"},\"Tty\":false,\"StopTimeout\":3}",
+     ""},
     {"{\"Image\":\"nginx\",\"Cmd\":null,\"Entrypoint\":[],\"Healthcheck\":{\"Test\":[\"NONE\"]}}", ""},
-    {HC("\"Memory\":1,\"NanoCpus\":5,\"RestartPolicy\":{\"Name\":\"always\",\"MaximumRetryCount\":0},\"Init\":true"), ""},
+    {HC("\"Memory\":1,\"NanoCpus\":5,\"RestartPolicy\":{\"Name\":\"always\",\"MaximumRetryCount\":0},\"Init\":true"),
+     ""},
     {HC("\"Privileged\":false,\"CapAdd\":[\"NET_BIND_SERVICE\",\"CAP_CHOWN\",\"kill\"],\"CapDrop\":[\"ALL\"]"), ""},
     {HC("\"Privileged\":true"), "/HostConfig/Privileged privileged container:privileged"},
     {HC("\"privileged\":true"), "/HostConfig/privileged unknown-key -"},
@@ -76,7 +78,8 @@ static const struct {
     {HC("\"LogConfig\":{\"Type\":\"syslog\",\"Config\":{\"syslog-address\":\"tcp://x\"}}"),
      "/HostConfig/LogConfig/Type log-driver container:log-driver; /HostConfig/LogConfig/Config/syslog-address log-option "
      "container:log-driver"},
-    {HC("\"ExtraHosts\":[\"a:1.2.3.4\",\"h:host-gateway\"]"), "/HostConfig/ExtraHosts/1 host-gateway network:host-driver"},
+    {HC("\"ExtraHosts\":[\"a:1.2.3.4\",\"h:host-gateway\"]"),
+     "/HostConfig/ExtraHosts/1 host-gateway network:host-driver"},
     {HC("\"ContainerIDFile\":\"/tmp/x\",\"KernelMemory\":1"),
      "/HostConfig/ContainerIDFile unknown-key -; /HostConfig/KernelMemory unknown-key -"},
     {"{\"Image\":\"a\",\"Host\":{},\"OnBuild\":[]}", "/Host unknown-key -; /OnBuild unknown-key -"},
@@ -120,7 +123,8 @@ static const char *const allow[] = {"/data/ours/apps/1"};
 
 static void container_table(void **state) {
     (void)state;
-    struct guard_rights r = {.own_container = own, .forbid_paths = forbid, .nforbid_paths = 1, .allow_paths = allow, .nallow_paths = 1};
+    struct guard_rights r = {
+        .own_container = own, .forbid_paths = forbid, .nforbid_paths = 1, .allow_paths = allow, .nallow_paths = 1};
     for (size_t i = 0; i < ARRAY_LEN(containers); i++)
         assert_string_equal(describe(GUARD_CONTAINER, containers[i].body, &r), containers[i].want);
 }
@@ -156,7 +160,8 @@ static void other_bodies(void **state) {
         const char *body, *want;
     } rows[] = {
         {GUARD_VOLUME, "{\"Name\":\"v\",\"Driver\":\"local\",\"Labels\":{}}", ""},
-        {GUARD_VOLUME, "{\"Name\":\"v\",\"DriverOpts\":{\"type\":\"tmpfs\",\"device\":\"tmpfs\",\"o\":\"size=1m\"}}", ""},
+        {GUARD_VOLUME, "{\"Name\":\"v\",\"DriverOpts\":{\"type\":\"tmpfs\",\"device\":\"tmpfs\",\"o\":\"size=1m\"}}",
+         ""},
         {GUARD_VOLUME, "{\"DriverOpts\":{\"type\":\"none\",\"o\":\"bind\",\"device\":\"/srv/ok\"}}", ""},
         {GUARD_VOLUME, "{\"DriverOpts\":{\"type\":\"none\",\"o\":\"rw,bind\",\"device\":\"/srv/../\"}}",
          "/DriverOpts/device host-path container:host-paths"},
@@ -169,13 +174,16 @@ static void other_bodies(void **state) {
          "/DriverOpts volume-options volume:driver-options"},
         {GUARD_VOLUME, "{\"Driver\":\"vieux/sshfs\",\"ClusterVolumeSpec\":{}}",
          "/ClusterVolumeSpec unknown-key -; /Driver volume-driver volume:driver-options"},
-        {GUARD_NETWORK, "{\"Name\":\"n\",\"Driver\":\"bridge\",\"IPAM\":{\"Config\":[{\"Subnet\":\"10.1.0.0/24\"}]}}", ""},
+        {GUARD_NETWORK, "{\"Name\":\"n\",\"Driver\":\"bridge\",\"IPAM\":{\"Config\":[{\"Subnet\":\"10.1.0.0/24\"}]}}",
+         ""},
         {GUARD_NETWORK, "{\"Name\":\"n\",\"Driver\":\"macvlan\",\"Options\":{\"parent\":\"eth0\"}}",
          "/Driver network-driver network:host-driver; /Options/parent network-option network:host-driver"},
-        {GUARD_NETWORK, "{\"Name\":\"n\",\"Options\":{\"com.docker.network.bridge.name\":\"docker0\"},\"ConfigOnly\":true}",
+        {GUARD_NETWORK,
+         "{\"Name\":\"n\",\"Options\":{\"com.docker.network.bridge.name\":\"docker0\"},\"ConfigOnly\":true}",
          "/Options/com.docker.network.bridge.name network-option network:host-driver; /ConfigOnly network-option "
          "network:host-driver"},
-        {GUARD_EXEC, "{\"Cmd\":[\"sh\"],\"User\":\"1\",\"Privileged\":true}", "/Privileged privileged container:privileged"},
+        {GUARD_EXEC, "{\"Cmd\":[\"sh\"],\"User\":\"1\",\"Privileged\":true}",
+         "/Privileged privileged container:privileged"},
         {GUARD_UPDATE, "{\"Memory\":1,\"RestartPolicy\":{\"Name\":\"no\"},\"Devices\":[{}],\"Privileged\":true}",
          "/Devices/0 device container:devices; /Privileged unknown-key -"},
         {GUARD_CONNECT, "{\"Container\":\"c\",\"EndpointConfig\":{\"Links\":[\"x:y\"]}}",
@@ -215,8 +223,9 @@ static void canonical_paths(void **state) {
     (void)state;
     static const struct {
         const char *in, *out;
-    } rows[] = {{"/", "/"}, {"//", "/"}, {"/a/", "/a"}, {"/a/./b//c", "/a/b/c"}, {"/a/../..", "/"}, {"/../etc", "/etc"},
-                {"/a/b/..", "/a"}, {"a", NULL}, {"", NULL}, {"/...", "/..."}};
+    } rows[] = {{"/", "/"},        {"//", "/"},         {"/a/", "/a"},     {"/a/./b//c", "/a/b/c"},
+                {"/a/../..", "/"}, {"/../etc", "/etc"}, {"/a/b/..", "/a"}, {"a", NULL},
+                {"", NULL},        {"/...", "/..."}};
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
         char *got = guard_path_canonical(A, str_of(rows[i].in));
         assert_true(z_eq(got, rows[i].out));
@@ -239,14 +248,16 @@ static void symlinks_of_local_engines(void **state) {
 static void existing_volumes(void **state) {
     (void)state;
     const struct guard_violation *v;
-    struct json *vol = parse("{\"Name\":\"v\",\"Driver\":\"local\",\"Options\":{\"type\":\"none\",\"o\":\"bind\",\"device\":\"/\"}}");
+    struct json *vol =
+        parse("{\"Name\":\"v\",\"Driver\":\"local\",\"Options\":{\"type\":\"none\",\"o\":\"bind\",\"device\":\"/\"}}");
     assert_int_equal(guard_existing_volume(A, vol, "/HostConfig/Binds/0", NULL, &v), 1);
     assert_string_equal(v->pointer, "/HostConfig/Binds/0");
     assert_int_equal(guard_existing_volume(A, vol, "/x", &GUARD_EVERYTHING, &v), 0);
     assert_int_equal(guard_existing_volume(A, parse("{\"Driver\":\"local\",\"Options\":null}"), "/x", NULL, &v), 0);
     struct guard_volume *used;
-    struct json *body = parse(HC("\"Binds\":[\"a:/a\",\"/srv:/b\"],\"Mounts\":[{\"Type\":\"volume\",\"Source\":\"b\",\"Target\":\"/c\"},"
-                                 "{\"Type\":\"volume\",\"Target\":\"/d\"}]"));
+    struct json *body = parse(
+        HC("\"Binds\":[\"a:/a\",\"/srv:/b\"],\"Mounts\":[{\"Type\":\"volume\",\"Source\":\"b\",\"Target\":\"/c\"},"
+           "{\"Type\":\"volume\",\"Target\":\"/d\"}]"));
     assert_int_equal(guard_body_volumes(A, body, &used), 2);
     assert_string_equal(used[0].name, "a");
     assert_string_equal(used[1].pointer, "/HostConfig/Mounts/0/Source");
@@ -254,9 +265,14 @@ static void existing_volumes(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        T(container_table), T(rights_table),    T(other_bodies),
-        T(error_shape),     T(many_violations_are_bounded), T(canonical_paths),
-        T(symlinks_of_local_engines), T(existing_volumes),
+        T(container_table),
+        T(rights_table),
+        T(other_bodies),
+        T(error_shape),
+        T(many_violations_are_bounded),
+        T(canonical_paths),
+        T(symlinks_of_local_engines),
+        T(existing_volumes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

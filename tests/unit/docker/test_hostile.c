@@ -8,7 +8,8 @@ static struct docker *to(struct fake *f) {
     OK(docker_new(&(struct docker_conf){.name = "fake", .url = f->url}, &d));
     return d;
 }
-#define INSPECT "{\"Id\":\"abc\",\"Name\":\"/x\",\"State\":{\"Status\":\"running\",\"Running\":true},\"Config\":{\"Tty\":false}}"
+#define INSPECT                                                                                                        \
+    "{\"Id\":\"abc\",\"Name\":\"/x\",\"State\":{\"Status\":\"running\",\"Running\":true},\"Config\":{\"Tty\":false}}"
 
 static bool simple(struct fake *f, int fd, const char *method, const char *target) {
     (void)f;
@@ -51,9 +52,10 @@ TEST(refusals_and_nonsense) {
         enum err_code want;
         const char *text;
     } rows[] = {
-        {"html", ERR_DOCKER, "<html>  proxy </html>"}, {"plain", ERR_DOCKER, "boom"}, {"conflict", ERR_CONFLICT, "is in use"},
-        {"huge-error", ERR_DOCKER, "no reason"}, {"notjson", ERR_DOCKER_PROTOCOL, "JSON"}, {"empty", ERR_DOCKER_PROTOCOL, "no Id"},
-        {"redirect", ERR_DOCKER_PROTOCOL, "302"}, {"missing", ERR_NOT_FOUND, "page not found"},
+        {"html", ERR_DOCKER, "<html>  proxy </html>"}, {"plain", ERR_DOCKER, "boom"},
+        {"conflict", ERR_CONFLICT, "is in use"},       {"huge-error", ERR_DOCKER, "no reason"},
+        {"notjson", ERR_DOCKER_PROTOCOL, "JSON"},      {"empty", ERR_DOCKER_PROTOCOL, "no Id"},
+        {"redirect", ERR_DOCKER_PROTOCOL, "302"},      {"missing", ERR_NOT_FOUND, "page not found"},
     };
     for (size_t r = 0; r < ARRAY_LEN(rows); r++) {
         err_t e = docker_container_inspect(d, NOW, rows[r].id, DL, &i);
@@ -75,7 +77,8 @@ TEST(versions) {
     static const struct {
         const char *api;
         int want; /* 0 = refused */
-    } rows[] = {{"1.24", 0}, {"1.40", 0}, {NULL, 0}, {"2.0", 0}, {"1.x", 0}, {"1.41", 41}, {"1.47", 47}, {"1.55", 55}, {"1.99", 55}};
+    } rows[] = {{"1.24", 0},  {"1.40", 0},  {NULL, 0},    {"2.0", 0},  {"1.x", 0},
+                {"1.41", 41}, {"1.47", 47}, {"1.55", 55}, {"1.99", 55}};
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
         struct fake f;
         fake_start(&f, simple, rows[i].api);
@@ -98,10 +101,12 @@ static bool replaced(struct fake *f, int fd, const char *method, const char *tar
     (void)method;
     if (f->phase == 1 && strstr(target, "/v1.47/")) {
         f->api = "1.43";
-        return fake_json(fd, 400, "{\"message\":\"client version 1.47 is too new. Maximum supported API version is 1.43\"}");
+        return fake_json(fd, 400,
+                         "{\"message\":\"client version 1.47 is too new. Maximum supported API version is 1.43\"}");
     }
     if (f->phase == 2)
-        return fake_json(fd, 400, "{\"message\":\"client version 1.43 is too old. Minimum supported API version is 1.60\"}");
+        return fake_json(fd, 400,
+                         "{\"message\":\"client version 1.43 is too old. Minimum supported API version is 1.60\"}");
     return fake_json(fd, 200, INSPECT);
 }
 TEST(renegotiates) {
@@ -125,7 +130,11 @@ static bool framing(struct fake *f, int fd, const char *method, const char *targ
     if (strstr(target, "/json") && !strstr(target, "/containers/json") && !strstr(target, "/images"))
         return fake_json(fd, 200, INSPECT);
     if (strstr(target, "/logs")) {
-        static const char *const bad[] = {"\x01\0\0\0\xff\xff\xff\xff""data", "\x07\0\0\0\0\0\0\4data", "\x01\0\0\0\0\0\0\x0a""abcd",
+        static const char *const bad[] = {"\x01\0\0\0\xff\xff\xff\xff"
+                                          "data",
+                                          "\x07\0\0\0\0\0\0\4data",
+                                          "\x01\0\0\0\0\0\0\x0a"
+                                          "abcd",
                                           "\x03\0\0\0\0\0\0\4oops"};
         fake_chunked_head(fd);
         fake_chunk(fd, bad[f->phase % 4], 12);
@@ -181,13 +190,16 @@ static bool streams(struct fake *f, int fd, const char *method, const char *targ
     (void)method;
     fake_chunked_head(fd);
     if (strstr(target, "in-band"))
-        fake_chunk_z(fd, "{\"status\":\"Pulling\"}\r\n{\"errorDetail\":{\"message\":\"toomanyrequests: slow down\"},\"error\":\"x\"}\r\n");
+        fake_chunk_z(
+            fd,
+            "{\"status\":\"Pulling\"}\r\n{\"errorDetail\":{\"message\":\"toomanyrequests: slow down\"},\"error\":\"x\"}\r\n");
     else if (strstr(target, "unknown"))
         fake_chunk_z(fd, "{\"errorDetail\":{\"message\":\"manifest unknown\"}}");
     else if (strstr(target, "/build"))
         fake_chunk_z(fd, "{\"stream\":\"Step 1/1 : FROM x\\n\"}{\"stream\":\"done\\n\"}");
     else
-        fake_chunk_z(fd, "{\"status\":\"Digest: sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef\"}");
+        fake_chunk_z(
+            fd, "{\"status\":\"Digest: sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef\"}");
     return fake_text(fd, "0\r\n\r\n");
 }
 TEST(in_band_errors) {
@@ -255,8 +267,11 @@ static bool flaky_logs(struct fake *f, int fd, const char *method, const char *t
         frame(fd, T("2") "two"); /* a third one of the same instant is new */
         frame(fd, T("3") "three");
         return false;
-    case 2: frame(fd, T("9") "nine"); break; /* three is gone: rotated */
-    default: break;
+    case 2:
+        frame(fd, T("9") "nine");
+        break; /* three is gone: rotated */
+    default:
+        break;
     }
     fake_wait(f, 100000);
     return false;
@@ -284,7 +299,10 @@ TEST(log_stream_resumes) {
     struct view w = {0};
     struct hub_viewer *v;
     buf_init(&w.text, 0, KIB(4));
-    OK(hub_attach(h, d, &(struct hub_viewer_conf){.container = "abc", .tail = -1, .on_lines = on_lines, .on_event = on_event, .ctx = &w}, &v));
+    OK(hub_attach(h, d,
+                  &(struct hub_viewer_conf){
+                      .container = "abc", .tail = -1, .on_lines = on_lines, .on_event = on_event, .ctx = &w},
+                  &v));
     uint64_t until = deadline_in(SECONDS(10));
     while (str_find(buf_str(&w.text), STR("nine")) < 0 && clock_mono_ms() < until)
         OK(fiber_sleep(10));
@@ -299,7 +317,8 @@ TEST(log_stream_resumes) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        L(refusals_and_nonsense), L(versions), L(renegotiates), L(broken_streams), L(in_band_errors), L(silent_engine), L(log_stream_resumes),
+        L(refusals_and_nonsense), L(versions),      L(renegotiates),       L(broken_streams),
+        L(in_band_errors),        L(silent_engine), L(log_stream_resumes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

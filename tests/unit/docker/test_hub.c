@@ -31,11 +31,21 @@ static void on_lines(void *ctx, const struct hub_batch *b) {
 static void on_event(void *ctx, const struct hub_event *ev) {
     struct view *w = ctx;
     switch (ev->kind) {
-    case HUB_DROPPED: w->dropped += ev->count; break;
-    case HUB_GAP: w->gaps++; break;
-    case HUB_STOPPED: w->stopped++; break;
-    case HUB_STARTED: w->started++; break;
-    case HUB_CAUGHT_UP: w->caught_up++; break;
+    case HUB_DROPPED:
+        w->dropped += ev->count;
+        break;
+    case HUB_GAP:
+        w->gaps++;
+        break;
+    case HUB_STOPPED:
+        w->stopped++;
+        break;
+    case HUB_STARTED:
+        w->started++;
+        break;
+    case HUB_CAUGHT_UP:
+        w->caught_up++;
+        break;
     case HUB_END:
         w->ends++;
         snprintf(w->reason, sizeof w->reason, "%s", ev->reason);
@@ -77,7 +87,9 @@ static void leave(struct view *w) {
 TEST(shared_by_viewers) {
     AUTO(docker) d = engine();
     struct hub *h = hub_new(NULL);
-    const char *id = run(d, "share", "for i in 1 2 3 4 5; do echo line $i; done; while [ ! -e /go ]; do sleep 0.05; done; echo live; sleep 60");
+    const char *id =
+        run(d, "share",
+            "for i in 1 2 3 4 5; do echo line $i; done; while [ ! -e /go ]; do sleep 0.05; done; echo live; sleep 60");
     OK(fiber_sleep(300));
     struct view *a = attach(h, d, id, (struct hub_viewer_conf){.tail = -1});
     UNTIL(a->caught_up);
@@ -131,7 +143,8 @@ TEST(late_viewer_history) {
     UNTIL(r->caught_up);
     EQ(r->lines, 399);
     EQ(r->gaps, 0);
-    struct view *g = attach(h, d, id, (struct hub_viewer_conf){.after_seq = c->first_seq - 400000}); /* before the log */
+    struct view *g =
+        attach(h, d, id, (struct hub_viewer_conf){.after_seq = c->first_seq - 400000}); /* before the log */
     UNTIL(g->caught_up);
     EQ(g->lines, 500);
     EQ(g->gaps, 1);
@@ -154,7 +167,8 @@ TEST(late_viewer_history) {
 TEST(slow_viewer_skips) {
     AUTO(docker) d = engine();
     struct hub *h = hub_new(&(struct hub_conf){.ring_lines = 1000, .ring_bytes = KIB(256)});
-    const char *id = run(d, "slow", "sleep 1; i=0; while [ $i -lt 30000 ]; do i=$((i+1)); echo line $i; done; echo end; sleep 60");
+    const char *id =
+        run(d, "slow", "sleep 1; i=0; while [ $i -lt 30000 ]; do i=$((i+1)); echo line $i; done; echo end; sleep 60");
     struct view *slow = attach(h, d, id, (struct hub_viewer_conf){.tail = 0});
     struct view *fast = attach(h, d, id, (struct hub_viewer_conf){.tail = 0});
     slow->pause_at_once = true;
@@ -198,9 +212,9 @@ TEST(container_restart) {
 TEST(odd_outputs) {
     AUTO(docker) d = engine();
     struct hub *h = hub_new(NULL);
-    struct container_spec s = shell_spec(name_of("odd"),
-                                         "printf '\\377\\376bin\\n'; head -c 40000 /dev/zero | tr '\\0' x; echo; "
-                                         "head -c 100000 /dev/zero | tr '\\0' y; echo; echo tail");
+    struct container_spec s =
+        shell_spec(name_of("odd"), "printf '\\377\\376bin\\n'; head -c 40000 /dev/zero | tr '\\0' x; echo; "
+                                   "head -c 100000 /dev/zero | tr '\\0' y; echo; echo tail");
     struct docker_created *c;
     for (int tty = 0; tty < 2; tty++) {
         s.tty = tty;
@@ -209,7 +223,7 @@ TEST(odd_outputs) {
         OK(docker_container_wait(d, c->id, DOCKER_WAIT_NOT_RUNNING, DL, &(int){0}));
         struct view *a = attach(h, d, c->id, (struct hub_viewer_conf){.tail = -1, .no_follow = true});
         UNTIL(a->ends);
-        EQ(a->lines, 4);  /* the engine's json-file driver stores invalid bytes as U+FFFD */
+        EQ(a->lines, 4); /* the engine's json-file driver stores invalid bytes as U+FFFD */
         EQ(a->text.n, 10 + 40001 + LOG_LINE_MAX + 1 + 5);
         leave(a);
         gone(d, c->id);
@@ -268,7 +282,8 @@ TEST(idle_and_limits) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        L(shared_by_viewers), L(late_viewer_history), L(slow_viewer_skips), L(container_restart), L(odd_outputs), L(idle_and_limits),
+        L(shared_by_viewers), L(late_viewer_history), L(slow_viewer_skips),
+        L(container_restart), L(odd_outputs),         L(idle_and_limits),
     };
     return run_engine_tests(tests, ARRAY_LEN(tests));
 }

@@ -28,9 +28,8 @@ static const struct spec_mount mounts[] = {
 static const char *const aliases[] = {"web", "www"};
 static const struct spec_network networks[] = {{.name = "front", .aliases = {aliases, 2, false}, .ipv4 = "10.0.0.5"},
                                                {.name = "back", .gw_priority = 5}};
-static const struct spec_health health = {.test = {(const char *const[]){"CMD", "true"}, 2, true},
-                                          .interval_ns = 1000000000,
-                                          .start_interval_ns = 5};
+static const struct spec_health health = {
+    .test = {(const char *const[]){"CMD", "true"}, 2, true}, .interval_ns = 1000000000, .start_interval_ns = 5};
 
 static void container_body(void **state) {
     (void)state;
@@ -57,22 +56,25 @@ static void container_body(void **state) {
     assert_string_equal(at(body, "/Cmd"), "absent");
     assert_string_equal(at(body, "/StopTimeout"), "0");
     assert_string_equal(at(body, "/ExposedPorts"), "{\"80/tcp\":{},\"53/udp\":{}}");
-    assert_string_equal(at(body, "/HostConfig/PortBindings"),
-                        "{\"80/tcp\":[{\"HostIp\":\"\",\"HostPort\":\"8080\"},{\"HostIp\":\"127.0.0.1\",\"HostPort\":\"\"}]}");
+    assert_string_equal(
+        at(body, "/HostConfig/PortBindings"),
+        "{\"80/tcp\":[{\"HostIp\":\"\",\"HostPort\":\"8080\"},{\"HostIp\":\"127.0.0.1\",\"HostPort\":\"\"}]}");
     assert_string_equal(at(body, "/HostConfig/Binds"), "[\"data:/data:rw\",\"/srv/a:/a:ro\"]");
-    assert_string_equal(at(body, "/HostConfig/Mounts"),
-                        "[{\"Type\":\"bind\",\"Source\":\"/srv/b\",\"Target\":\"/b\"},{\"Type\":\"tmpfs\",\"Target\":\"/t\","
-                        "\"TmpfsOptions\":{\"SizeBytes\":1024}},{\"Type\":\"volume\",\"Source\":\"data\",\"Target\":\"/s\"}]");
+    assert_string_equal(
+        at(body, "/HostConfig/Mounts"),
+        "[{\"Type\":\"bind\",\"Source\":\"/srv/b\",\"Target\":\"/b\"},{\"Type\":\"tmpfs\",\"Target\":\"/t\","
+        "\"TmpfsOptions\":{\"SizeBytes\":1024}},{\"Type\":\"volume\",\"Source\":\"data\",\"Target\":\"/s\"}]");
     assert_string_equal(at(body, "/Volumes"), "{\"/anon\":{}}");
     assert_string_equal(at(body, "/HostConfig/NetworkMode"), "\"front\"");
-    assert_string_equal(at(body, "/NetworkingConfig"),
-                        "{\"EndpointsConfig\":{\"front\":{\"Aliases\":[\"web\",\"www\"],\"IPAMConfig\":{\"IPv4Address\":\"10.0.0.5\"}}}}");
+    assert_string_equal(
+        at(body, "/NetworkingConfig"),
+        "{\"EndpointsConfig\":{\"front\":{\"Aliases\":[\"web\",\"www\"],\"IPAMConfig\":{\"IPv4Address\":\"10.0.0.5\"}}}}");
     assert_string_equal(at(body, "/Healthcheck"), "{\"Test\":[\"CMD\",\"true\"],\"Interval\":1000000000}");
     assert_string_equal(at(body, "/HostConfig/RestartPolicy"), "{\"Name\":\"on-failure\",\"MaximumRetryCount\":3}");
     assert_string_equal(at(body, "/HostConfig/SecurityOpt"), "[\"no-new-privileges\"]");
     assert_string_equal(at(body, "/HostConfig/MaskedPaths"), "[]");
     assert_int_equal(json_len(warnings), 2); /* start_interval, subpath */
-    const struct guard_violation *v; /* whatever the builder writes, the guard knows */
+    const struct guard_violation *v;         /* whatever the builder writes, the guard knows */
     docker_body_check(A, GUARD_CONTAINER, body, &GUARD_EVERYTHING, &v);
     assert_null(v);
     assert_ok(container_spec_body(A, &s, 48, &body, &warnings));
@@ -145,8 +147,9 @@ static void image_refs(void **state) {
         assert_true(z_eq(r.name, good[i].name) && z_eq(r.tag, good[i].tag) && z_eq(r.digest, good[i].digest));
         assert_true(z_eq(r.host, good[i].host) && z_eq(r.path, good[i].path));
     }
-    static const char *const bad[] = {"", "Nginx", "a:", "a:-x", "a//b", "/a", "a/", "a@sha256:12", "a b", "a?x", "../a", "a:b:c",
-                                      "a___b", "-a", "a:t/../x", "x.y:99999/a", "a\nb"};
+    static const char *const bad[] = {"",      "Nginx",       "a:",       "a:-x",        "a//b", "/a",
+                                      "a/",    "a@sha256:12", "a b",      "a?x",         "../a", "a:b:c",
+                                      "a___b", "-a",          "a:t/../x", "x.y:99999/a", "a\nb"};
     for (size_t i = 0; i < ARRAY_LEN(bad); i++)
         assert_err(docker_image_ref_check(str_of(bad[i])), INVALID);
     assert_ok(docker_image_ref_check(STR(D)));
@@ -160,7 +163,8 @@ static void auth_headers(void **state) {
     assert_null(strchr(h, '+'));
     assert_null(strchr(h, '/'));
     assert_int_equal(strlen(h) % 4, 0);
-    char *c = registry_config_header(A, &(struct registry_auth){.username = "u", .password = "p", .server = "docker.io"}, 1);
+    char *c =
+        registry_config_header(A, &(struct registry_auth){.username = "u", .password = "p", .server = "docker.io"}, 1);
     struct str text;
     assert_true(base64_decode(A, str_of(c), &text)); /* plain alphabet here: the same */
     assert_non_null(strstr(text.p, "https://index.docker.io/v1/"));
@@ -181,7 +185,8 @@ static void pull_progress(void **state) {
     feed(p, "{\"status\":\"Pulling from library/x\",\"id\":\"latest\"}", NULL);
     feed(p, "{\"status\":\"Pulling fs layer\",\"progressDetail\":{},\"id\":\"aaaaaaaaaaaa\"}", NULL);
     feed(p, "{\"status\":\"Already exists\",\"progressDetail\":{},\"id\":\"bbbbbbbbbbbb\"}", NULL);
-    feed(p, "{\"status\":\"Downloading\",\"progressDetail\":{\"current\":40,\"total\":100},\"id\":\"aaaaaaaaaaaa\"}", NULL);
+    feed(p, "{\"status\":\"Downloading\",\"progressDetail\":{\"current\":40,\"total\":100},\"id\":\"aaaaaaaaaaaa\"}",
+         NULL);
     progress_report(p, true, on_progress, &got);
     assert_int_equal(got.done, 40);
     assert_int_equal(got.total, 100);
@@ -322,8 +327,8 @@ static void dockerignore_table(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        T(container_body), T(bad_specs),     T(colons_in_paths), T(image_refs),  T(auth_headers),
-        T(pull_progress),  T(tar_reads_back), T(tar_refuses),    T(dockerignore_table),
+        T(container_body), T(bad_specs),      T(colons_in_paths), T(image_refs),         T(auth_headers),
+        T(pull_progress),  T(tar_reads_back), T(tar_refuses),     T(dockerignore_table),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -18,8 +18,9 @@ static err_t on_piece(void *arg, enum mux_type type, struct str piece, bool firs
     return NULL;
 }
 static void put_frame(struct buf *b, int type, const char *text, size_t n) {
-    unsigned char h[8] = {(unsigned char)type, 0, 0, 0, (unsigned char)(n >> 24), (unsigned char)(n >> 16),
-                          (unsigned char)(n >> 8), (unsigned char)n};
+    unsigned char h[8] = {
+        (unsigned char)type, 0, 0, 0, (unsigned char)(n >> 24), (unsigned char)(n >> 16), (unsigned char)(n >> 8),
+        (unsigned char)n};
     buf_put(b, h, 8);
     buf_put(b, text, n);
 }
@@ -102,8 +103,11 @@ static void mux_system_error(void **state) {
 #define TS "2026-11-21T10:00:00.123456789Z "
 static err_t on_line(void *arg, const struct log_line *l) {
     struct buf *b = arg;
-    buf_putf(b, "<%u %s %zu%s>", l->stream, l->ts_ns == 1795255200123456789 ? "t" : l->ts_ns ? "other" : "none", l->text.n,
-             l->cut ? " cut" : "");
+    buf_putf(b, "<%u %s %zu%s>", l->stream,
+             l->ts_ns == 1795255200123456789 ? "t"
+             : l->ts_ns                      ? "other"
+                                             : "none",
+             l->text.n, l->cut ? " cut" : "");
     if (l->text.n < 40)
         buf_put(b, l->text.p, l->text.n);
     return NULL;
@@ -120,8 +124,14 @@ static void stamps(void **state) {
     assert_int_equal(ns, 1000000000);
     assert_true(log_stamp_parse(STR("2024-02-29T00:00:00.5Z"), &ns));
     assert_int_equal(ns, 1709164800500000000);
-    static const char *const bad[] = {"", "2026-11-21", "2026-11-21T10:00:00", "2026-13-21T10:00:00Z", "2026-11-21T25:00:00Z",
-                                      "2026-11-21T10:00:00.1", "2026-11-21T10:00:00Zx", "0001-01-01T00:00:00Z"};
+    static const char *const bad[] = {"",
+                                      "2026-11-21",
+                                      "2026-11-21T10:00:00",
+                                      "2026-13-21T10:00:00Z",
+                                      "2026-11-21T25:00:00Z",
+                                      "2026-11-21T10:00:00.1",
+                                      "2026-11-21T10:00:00Zx",
+                                      "0001-01-01T00:00:00Z"};
     for (size_t i = 0; i < ARRAY_LEN(bad); i++)
         assert_false(log_stamp_parse(str_of(bad[i]), &ns));
 }
@@ -243,7 +253,8 @@ static void json_values_hostile(void **state) {
     (void)state;
     AUTO_BUF out;
     buf_init(&out, 0, KIB(4));
-    static const char *const bad[] = {"{\"a\":", "<html>", "{\"unterminated", "{\"0123456789012345678901234567890123456789\":1}"};
+    static const char *const bad[] = {"{\"a\":", "<html>", "{\"unterminated",
+                                      "{\"0123456789012345678901234567890123456789\":1}"};
     for (size_t i = 0; i < ARRAY_LEN(bad); i++)
         for (size_t cut = 1; cut < 50; cut++)
             assert_err(split_all(bad[i], false, cut, 40, &out), DOCKER_PROTOCOL);
@@ -264,9 +275,16 @@ static void json_values_hostile(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        T(mux_any_split), T(mux_hostile),  T(mux_large_frame_in_pieces), T(mux_system_error),
-        T(stamps),        T(lines_framed), T(lines_joined),              T(lines_raw_any_split),
-        T(json_values_any_split), T(json_values_hostile),
+        T(mux_any_split),
+        T(mux_hostile),
+        T(mux_large_frame_in_pieces),
+        T(mux_system_error),
+        T(stamps),
+        T(lines_framed),
+        T(lines_joined),
+        T(lines_raw_any_split),
+        T(json_values_any_split),
+        T(json_values_hostile),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -15,8 +15,8 @@
     } while (0)
 
 struct changes {
-    const char *id;       /* of interest; NULL = node changes */
-    char actions[512];    /* "create+ start die destroy- " */
+    const char *id;    /* of interest; NULL = node changes */
+    char actions[512]; /* "create+ start die destroy- " */
     char nodes[256];
     char states[256];
 };
@@ -55,7 +55,8 @@ TEST(follows_a_container) {
     EQ(n.state, FLEET_ONLINE);
     CHECK(n.images > 0 && n.networks > 0 && *n.engine_version && n.cpus > 0 && n.synced_ms && n.api >= 41);
     CHECK(n.clock_offset_ms > -1000 && n.clock_offset_ms < 1000);
-    static const struct spec_kv labels[] = {{"com.docker.compose.project", "dfp"}, {"com.docker.compose.service", "web"}, {"x", "y"}};
+    static const struct spec_kv labels[] = {
+        {"com.docker.compose.project", "dfp"}, {"com.docker.compose.service", "web"}, {"x", "y"}};
     struct container_spec s = shell_spec(name_of("fleet"), "sleep 1; exit 3");
     s.labels = (struct spec_kvs){labels, 3};
     struct docker_created *c;
@@ -142,8 +143,9 @@ TEST(queries) {
     fleet_containers(f, &(struct fleet_filter){.q = prefix, .state = "running", .node_id = "n1"}, add_name, &running);
     ZEQ(running.text, "b c ");
     const struct fleet_container *first = find(f, ids[1]);
-    fleet_containers(f, &(struct fleet_filter){.name = prefix, .after_name = first->name, .after_id = first->id, .limit = 1},
-                     add_name, &paged);
+    fleet_containers(
+        f, &(struct fleet_filter){.name = prefix, .after_name = first->name, .after_id = first->id, .limit = 1},
+        add_name, &paged);
     ZEQ(paged.text, "b ");
     const char *label = "no=such";
     fleet_containers(f, &(struct fleet_filter){.labels = &label, .nlabels = 1}, add_name, &none);
@@ -172,8 +174,10 @@ TEST(nodes_come_and_go) {
     struct changes w = {.id = "none"};
     fleet_subscribe(f, on_change, &w);
     OK(fleet_node_add(f, &(struct fleet_node_conf){.id = "x", .name = "x", .docker = {.url = "unix:///nowhere.sock"}}));
-    FAILS(ERR_CONFLICT, fleet_node_add(f, &(struct fleet_node_conf){.id = "x", .name = "x", .docker = {.url = "unix:///n"}}));
-    FAILS(ERR_INVALID, fleet_node_add(f, &(struct fleet_node_conf){.id = "y", .name = "y", .docker = {.url = "tcp://1.2.3.4:1"}}));
+    FAILS(ERR_CONFLICT,
+          fleet_node_add(f, &(struct fleet_node_conf){.id = "x", .name = "x", .docker = {.url = "unix:///n"}}));
+    FAILS(ERR_INVALID,
+          fleet_node_add(f, &(struct fleet_node_conf){.id = "y", .name = "y", .docker = {.url = "tcp://1.2.3.4:1"}}));
     FAILS(ERR_DOCKER_UNAVAILABLE, fleet_wait_synced(f, "x", DL));
     struct fleet_node n;
     CHECK(fleet_node_get(f, "x", &n));

@@ -7,7 +7,8 @@
 
 static bool info(int fd) {
     char body[256], t[TIME_RFC3339_LEN];
-    snprintf(body, sizeof body, "{\"ID\":\"x\",\"ServerVersion\":\"27.1\",\"NCPU\":4,\"MemTotal\":1000,\"SystemTime\":\"%s\"}",
+    snprintf(body, sizeof body,
+             "{\"ID\":\"x\",\"ServerVersion\":\"27.1\",\"NCPU\":4,\"MemTotal\":1000,\"SystemTime\":\"%s\"}",
              time_rfc3339(t, clock_wall_ms() + 3600000));
     return fake_json(fd, 200, body);
 }
@@ -17,12 +18,14 @@ static bool list(int fd) {
     if (!fake_chunked_head(fd) || !fake_chunk_z(fd, "["))
         return false;
     for (int i = 0; i < CONTAINERS; i++) {
-        snprintf(row, sizeof row,
-                 "%s{\"Id\":\"%064x\",\"Names\":[\"/app-%05d\"],\"Image\":\"registry.example.com/team/app:%d\",\"ImageID\":\"sha256:%064x\","
-                 "\"Created\":1790000000,\"State\":\"%s\",\"Status\":\"Up 3 minutes (healthy)\",\"Ports\":[{\"IP\":\"0.0.0.0\","
-                 "\"PrivatePort\":80,\"PublicPort\":%d,\"Type\":\"tcp\"}],\"Labels\":{\"com.docker.compose.project\":\"p%d\","
-                 "\"com.docker.compose.service\":\"web\",\"k\":\"v\"},\"NetworkSettings\":{\"Networks\":{\"p_default\":{}}}}",
-                 i ? "," : "", i, (i * 7919) % CONTAINERS, i % 50, i % 50, i % 10 ? "running" : "exited", 20000 + i, i % 100);
+        snprintf(
+            row, sizeof row,
+            "%s{\"Id\":\"%064x\",\"Names\":[\"/app-%05d\"],\"Image\":\"registry.example.com/team/app:%d\",\"ImageID\":\"sha256:%064x\","
+            "\"Created\":1790000000,\"State\":\"%s\",\"Status\":\"Up 3 minutes (healthy)\",\"Ports\":[{\"IP\":\"0.0.0.0\","
+            "\"PrivatePort\":80,\"PublicPort\":%d,\"Type\":\"tcp\"}],\"Labels\":{\"com.docker.compose.project\":\"p%d\","
+            "\"com.docker.compose.service\":\"web\",\"k\":\"v\"},\"NetworkSettings\":{\"Networks\":{\"p_default\":{}}}}",
+            i ? "," : "", i, (i * 7919) % CONTAINERS, i % 50, i % 50, i % 10 ? "running" : "exited", 20000 + i,
+            i % 100);
         if (!fake_chunk_z(fd, row))
             return false;
     }
@@ -37,10 +40,11 @@ static bool events(struct fake *f, int fd) {
         usleep(5000);
     int spread = f->phase == 2 ? 2000 : 20;
     for (int i = 0; i < 10000 && !f->stop; i++) {
-        snprintf(ev, sizeof ev,
-                 "{\"Type\":\"container\",\"Action\":\"health_status: healthy\",\"Actor\":{\"ID\":\"%064x\",\"Attributes\":{\"name\":\"x\"}},"
-                 "\"time\":1790000000,\"timeNano\":%lld}\n",
-                 i % spread, 1790000000000000000LL + i);
+        snprintf(
+            ev, sizeof ev,
+            "{\"Type\":\"container\",\"Action\":\"health_status: healthy\",\"Actor\":{\"ID\":\"%064x\",\"Attributes\":{\"name\":\"x\"}},"
+            "\"time\":1790000000,\"timeNano\":%lld}\n",
+            i % spread, 1790000000000000000LL + i);
         if (!fake_chunk_z(fd, ev))
             return false;
     }
@@ -64,10 +68,11 @@ static bool engine_fn(struct fake *f, int fd, const char *method, const char *ta
         return fake_json(fd, 200, "[]");
     const char *id = strstr(target, "/containers/");
     char body[700];
-    snprintf(body, sizeof body,
-             "{\"Id\":\"%.64s\",\"Name\":\"/app-x\",\"Image\":\"sha256:1\",\"Created\":\"2026-09-21T13:46:40Z\",\"State\":{\"Status\":\"running\","
-             "\"Running\":true,\"StartedAt\":\"2026-09-21T13:46:40Z\"},\"Config\":{\"Image\":\"a\",\"Labels\":{}}}",
-             id ? id + strlen("/containers/") : "");
+    snprintf(
+        body, sizeof body,
+        "{\"Id\":\"%.64s\",\"Name\":\"/app-x\",\"Image\":\"sha256:1\",\"Created\":\"2026-09-21T13:46:40Z\",\"State\":{\"Status\":\"running\","
+        "\"Running\":true,\"StartedAt\":\"2026-09-21T13:46:40Z\"},\"Config\":{\"Image\":\"a\",\"Labels\":{}}}",
+        id ? id + strlen("/containers/") : "");
     return fake_json(fd, 200, body);
 }
 
@@ -131,7 +136,8 @@ TEST(ten_thousand) {
     EQ(json_len(j), 200);
     ZEQ(json_get_str(json_at(j, 0), "name"), "app-05001");
     (void)printf("sync %llu ms; us: all %llu, name %llu, project %llu, page of 200 %llu\n", (unsigned long long)sync,
-                 (unsigned long long)all, (unsigned long long)by_name, (unsigned long long)by_label, (unsigned long long)page);
+                 (unsigned long long)all, (unsigned long long)by_name, (unsigned long long)by_label,
+                 (unsigned long long)page);
     CHECK(all < 50000 && by_name < 50000 && by_label < 50000); /* generous: sanitizers, busy machines; aim is 5 ms */
     /* 10000 events about 20 containers cost a handful of inspects; about 2000 they become a relist */
     size_t changes = 0;
@@ -176,7 +182,8 @@ static void on_node(void *arg, const struct fleet_change *c) {
 TEST(silence_is_noticed) {
     struct fake e;
     fake_start(&e, engine_fn, "1.47");
-    struct fleet *f = fleet_new(&(struct fleet_conf){.ping_ms = 200, .ping_timeout_ms = 300, .backoff_min_ms = 50, .backoff_max_ms = 100});
+    struct fleet *f = fleet_new(
+        &(struct fleet_conf){.ping_ms = 200, .ping_timeout_ms = 300, .backoff_min_ms = 50, .backoff_max_ms = 100});
     AUTO_BUF states;
     buf_init(&states, 0, KIB(4));
     fleet_subscribe(f, on_node, &states);

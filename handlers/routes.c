@@ -7,7 +7,9 @@
 static const struct route_table *const TABLES[] = {
     &auth_routes,          &tokens_routes, &users_routes,    &roles_routes,   &bindings_routes,
     &organizations_routes, &teams_routes,  &projects_routes, &folders_routes, &audit_routes,
-    &meta_routes,
+    &meta_routes,          &nodes_routes,  &repositories_routes, &webhooks_routes, &applications_routes,
+    &applications_actions_routes, &deployments_routes, &tasks_routes, &containers_routes, &streams_routes,
+    &ws_logs_routes, &ws_tasks_routes,
 };
 
 void handlers_routes(void) {

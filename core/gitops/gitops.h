@@ -25,6 +25,10 @@ struct gitops_conf {
     uint32_t (*guard_rights)(void *ctx, const char *user_id, const char *scope_id);
     /** Re-check at run time: may this user (still) sync the application? NULL = yes. */
     bool (*may_sync)(void *ctx, const char *user_id, const char *scope_id);
+    /** Manifests in a repository act for the person who configured it last (may be NULL: nobody): may applications be made in the
+     * repository's project, may they run on a node of that scope? NULL = no. */
+    bool (*may_create)(void *ctx, const char *user_id, const char *scope_id);
+    bool (*may_use_node)(void *ctx, const char *user_id, const char *node_scope_id);
     void *ctx;
 };
 struct gitops *gitops_new(const struct gitops_conf *conf, struct pg *db, const struct keyring *keys, struct fleet *fleet, struct jobs *jobs);
@@ -57,5 +61,7 @@ MUST_CHECK err_t gitops_diff(struct gitops *g, struct arena *a, const char *app_
 MUST_CHECK err_t gitops_manifest(struct gitops *g, struct arena *a, const char *app_id, struct json **ret);
 /** YIELDS. Does the remote answer with these credentials? *ret_oid of `ref` (NULL = HEAD), in `a`. */
 MUST_CHECK err_t gitops_repo_test(struct gitops *g, struct arena *a, const char *repo_id, const char *ref, const char **ret_oid);
+/** The repository is gone: its mirror goes too, in the background. */
+void gitops_repo_forget(struct gitops *g, const char *repo_id);
 /** In-process comparison without a database write, for benchmarks: sync status text. YIELDS when the desired state is not cached. */
 MUST_CHECK err_t gitops_compare(struct gitops *g, struct arena *a, const char *app_id, const char **ret_status);

@@ -1,7 +1,12 @@
 /* Repositories: ls-remote on schedule or webhook, fetch when a ref in use moved, wake the applications. */
+#include <errno.h>
 #include <fcntl.h>
+#include <ftw.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include "core/async/work.h"
 #include "core/gitops/internal.h"
 
 #define POLL_TIMEOUT SECONDS(120)
@@ -138,4 +143,32 @@ err_t gitops_repo_test(struct gitops *g, struct arena *a, const char *repo_id, c
     TRY(git_ls_remote(a, &remote, ref && *ref ? ref : NULL, deadline_in(SECONDS(30)), &found));
     *ret_oid = found.oid;
     return NULL;
+}
+
+/* --- a repository that is gone --- */
+
+static int remove_entry(const char *path, const struct stat *st, int kind, struct FTW *at) {
+    (void)st;
+    (void)kind;
+    (void)at;
+    return remove(path) == 0 || errno == ENOENT ? 0 : -1;
+}
+
+static void remove_tree(void *box) { (void)nftw(box, remove_entry, 16, FTW_DEPTH | FTW_PHYS | FTW_MOUNT); }
+
+static err_t forget(void *arg) {
+    char *path = arg;
+    /* What is left after a failure is only space. */
+    err_t e = work_run(WORK_FILE, remove_tree, path, free, NULL, deadline_in(MINUTES(2)));
+    if (e == NULL || e->code == ERR_BUSY)
+        free(path);
+    return e;
+}
+
+void gitops_repo_forget(struct gitops *g, const char *repo_id) {
+    AUTO(arena) a = arena_new("gitops.forget", 0);
+    (void)unlink(arena_printf(a, "%s/git/%s.ca.pem", g->conf.data_dir, repo_id));
+    char *path = strdup(repo_mirror(g, a, repo_id));
+    CHECK(path != NULL);
+    fiber_spawn_detached("gitops.forget", NULL, forget, path);
 }

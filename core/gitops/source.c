@@ -6,23 +6,40 @@
 #define ROOT "/repository"
 #define MAX_COMPOSE_BYTES MIB(1)
 
-struct reader {
-    struct arena *a;
-    const struct source_conf *conf;
-};
-
 static const char *inside(const char *absolute) {
     if (z_eq(absolute, ROOT))
         return "";
     return z_starts(absolute, ROOT "/") ? absolute + sizeof(ROOT) : NULL;
 }
 
+/* Loading is pure computing and may take long for a hostile project: it runs on a git worker, on copies of what it needs. */
+struct load {
+    const char *dir, *project_name;
+    const char **files;
+    size_t n_files;
+    struct compose_env env;
+    struct compose_project *project;
+};
+
 static err_t read_file(void *ctx, const char *path, struct str *ret) {
-    struct reader *r = ctx;
     const char *rel = inside(path);
     if (rel == NULL)
         return err_new(ERR_PATH_ESCAPE, "'%s' is outside of the repository", path);
-    return git_read(r->a, r->conf->mirror, r->conf->sha, rel, MAX_COMPOSE_BYTES, r->conf->deadline, ret, NULL);
+    return git_files_read(ctx, rel, MAX_COMPOSE_BYTES, ret);
+}
+
+static err_t load_on_worker(struct git_files *f, struct arena *a, void *arg) {
+    struct load *l = arg;
+    struct compose_files files = {read_file, f};
+    struct compose_options o = {.root = ROOT};
+    struct compose_cli cli = {.working_dir = l->dir, .base_dir = l->dir, .dot_env = true, .project_name = l->project_name,
+                              .files = l->files, .n_files = l->n_files};
+    TRY(compose_cli_options(a, &cli, &l->env, &files, &o));
+    o.root = ROOT;
+    o.project_name = l->project_name;
+    o.project_name_imperative = true;
+    o.warn_unknown_keys = o.discard_env_files = o.prune_resources = true;
+    return compose_load(a, &o, &files, &l->project);
 }
 
 static void env_of(struct arena *a, const struct app *app, struct compose_env *env) {
@@ -34,29 +51,39 @@ static void env_of(struct arena *a, const struct app *app, struct compose_env *e
     }
 }
 
-static const char **absolute_files(struct arena *a, const char *dir, const struct app *app) {
-    const char **v = arena_new_array(a, const char *, app->n_compose_files + 1);
-    for (size_t i = 0; i < app->n_compose_files; i++)
-        v[i] = arena_printf(a, "%s/%s", dir, app->compose_files[i]);
-    return v;
+/* Places in messages are repository paths, not paths of the imagined directory. */
+static err_t repository_paths(err_t e) {
+    struct arena *a = arena_current();
+    const char *at, *message = e->message;
+    while ((at = strstr(message, ROOT "/")) != NULL)
+        message = arena_printf(a, "%.*s%s", (int)(at - message), message, at + sizeof(ROOT));
+    err_t out = err_new(e->code, "%s", message);
+    if (e->field)
+        out = err_field(out, e->field);
+    for (const struct err_detail *d = e->details; d; d = d->next) {
+        const char *value = !d->raw && inside(d->value) ? inside(d->value) : d->value;
+        out = d->raw ? err_detail_json(out, d->key, value) : err_detail(out, d->key, value);
+    }
+    return out;
 }
 
 static err_t load_project(struct arena *a, const struct app *app, const struct source_conf *conf, struct compose_project **ret) {
     const char *sub;
+    struct load *l;
     TRY(git_path_clean(a, app->path, &sub));
-    const char *dir = *sub ? arena_printf(a, ROOT "/%s", sub) : ROOT;
-    struct reader reader = {a, conf};
-    struct compose_files files = {read_file, &reader};
-    struct compose_env env;
-    env_of(a, app, &env);
-    struct compose_options o = {.root = ROOT, .warn_unknown_keys = true, .discard_env_files = true, .prune_resources = true};
-    struct compose_cli cli = {.working_dir = dir, .base_dir = dir, .dot_env = true, .project_name = app->project_name,
-                              .files = absolute_files(a, dir, app), .n_files = app->n_compose_files};
-    TRY(compose_cli_options(a, &cli, &env, &files, &o));
-    o.root = ROOT;
-    o.project_name = app->project_name;
-    o.project_name_imperative = true;
-    return compose_load(a, &o, &files, ret);
+    struct git_work *w = git_work_new(conf->mirror, conf->sha, sizeof(*l), (void **)&l);
+    struct arena *wa = git_work_arena(w);
+    l->dir = *sub ? arena_printf(wa, ROOT "/%s", sub) : ROOT;
+    l->project_name = arena_strdup(wa, app->project_name);
+    l->files = arena_new_array(wa, const char *, app->n_compose_files + 1);
+    for (size_t i = 0; i < app->n_compose_files; i++)
+        l->files[l->n_files++] = arena_printf(wa, "%s/%s", l->dir, app->compose_files[i]);
+    env_of(wa, app, &l->env);
+    err_t e = git_work_run(w, a, load_on_worker, conf->deadline);
+    if (e)
+        return e->code == ERR_CANCELLED || e->code == ERR_TIMEOUT ? e : repository_paths(e);
+    *ret = l->project;
+    return NULL;
 }
 
 static err_t add_set(struct arena *a, struct desired *want, struct desired_service *s, const char *key, const struct content *c,

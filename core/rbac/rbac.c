@@ -328,6 +328,11 @@ const char *rbac_scope_org(struct rbac *r, const char *scope_id) {
     return s ? s->org_id : NULL;
 }
 
+bool rbac_scope_within(struct rbac *r, const char *scope_id, const char *top) {
+    const struct scope_node *scope = r->now ? map_getz(&r->now->scopes, scope_id) : NULL, *above = r->now ? map_getz(&r->now->scopes, top) : NULL;
+    return scope && above && scope_within(scope, above);
+}
+
 struct perm_set rbac_permissions(struct rbac *r, const struct principal *who, const char *scope_id) {
     struct perm_set s = {{0}};
     for (int p = 0; p < PERM_MAX; p++)

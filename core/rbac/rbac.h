@@ -47,6 +47,8 @@ bool rbac_allowed_anywhere(struct rbac *r, const struct principal *who, enum per
  * its scope's path overlaps it. "{}" = nothing. Scopes below with a deny are listed by rbac_denied_scopes. */
 const char *rbac_granted_scopes(struct rbac *r, struct arena *a, const struct principal *who, enum permission p);
 const char *rbac_denied_scopes(struct rbac *r, struct arena *a, const struct principal *who, enum permission p);
+/** Is `scope_id` the scope `top` or below it? False when one of them is unknown. */
+bool rbac_scope_within(struct rbac *r, const char *scope_id, const char *top);
 /** Everything the principal has at a scope. */
 struct perm_set rbac_permissions(struct rbac *r, const struct principal *who, const char *scope_id);
 /** All scopes where the principal has any grant of its own: JSON array [{scopeId,kind,name,permissions[]}]. */

@@ -17,9 +17,9 @@ SELECT r.id, r.scope_id, r.org_id, r.default_branch FROM repositories r WHERE r.
 -- The Compose project is called like the application, unless that name is taken on the node.
 INSERT INTO applications (id, scope_id, name, repository_id, target_revision, path, compose_files, node_id, environment, variables, sync_policy,
        description, labels, created_by, project_name)
-SELECT $1::uuid, $2::uuid, $3, $4::uuid, $5, $6, ARRAY (SELECT jsonb_array_elements_text($7::jsonb)), $8::uuid, $9, $10::jsonb, $11::jsonb, $12, $13::jsonb, $14::uuid,
-       CASE WHEN EXISTS (SELECT FROM applications o WHERE o.node_id = $8::uuid AND o.project_name = $3)
-            THEN $3 || '-' || right($1::text, 6) ELSE $3 END;
+SELECT $1::uuid, $2::uuid, $3::text, $4::uuid, $5, $6, ARRAY (SELECT jsonb_array_elements_text($7::jsonb)), $8::uuid, $9, $10::jsonb, $11::jsonb, $12, $13::jsonb, $14::uuid,
+       CASE WHEN EXISTS (SELECT FROM applications o WHERE o.node_id = $8::uuid AND o.project_name = $3::text)
+            THEN $3::text || '-' || right($1::text, 6) ELSE $3::text END;
 
 -- name: applications_lock
 SELECT df_config(a)::text, a.version, a.name, a.origin, a.manifest_path, a.node_id, a.deployed_commit, a.scope_id, a.repository_id, a.current_job_id, a.org_id, a.deleting

@@ -253,7 +253,7 @@ for step in sys.argv[1].split("."):
         v = v.get(step) if isinstance(v, dict) else None
 if v is not None:
     print(json.dumps(v) if isinstance(v, (dict, list, bool)) else v)
-' "$1"
+' "$1" 2>/dev/null
 }
 
 # json KEY VALUE...: an object of strings.

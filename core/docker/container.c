@@ -186,9 +186,19 @@ static err_t wait_gone(struct docker *d, const char *id, uint64_t deadline) {
     }
 }
 
+/* A process that is just ending still writes or mounts there; the engine leaves the container "dead", a second try works. */
+static bool files_in_use(err_t e) {
+    return err_is(e, ERR_DOCKER) && (str_find(str_of(e->message), STR("unable to remove filesystem")) >= 0 ||
+                                     str_find(str_of(e->message), STR("remove root filesystem")) >= 0);
+}
+
 err_t docker_container_remove(struct docker *d, const char *id, bool force, bool anonymous_volumes, uint64_t deadline) {
     TRY(docker_id_check(id));
     err_t e = remove_once(d, id, force, anonymous_volumes, deadline);
+    for (int tries = 0; files_in_use(e) && tries < 3; tries++) {
+        TRY(fiber_sleep(200));
+        e = remove_once(d, id, force, anonymous_volumes, deadline);
+    }
     if (err_is(e, ERR_NOT_FOUND))
         return NULL;
     if (err_is(e, ERR_CONFLICT) && str_find(str_of(e->message), STR("already in progress")) >= 0)

@@ -43,7 +43,7 @@ TEST(container_life) {
     bool cut;
     OK(docker_container_logs(d, NOW, c->id, &(struct docker_logs){0}, DL, &logs, &cut));
     CHECK(!cut && (str_eq(logs, STR("out\nerr\n")) || str_eq(logs, STR("err\nout\n"))));
-    OK(docker_container_logs(d, NOW, c->id, &(struct docker_logs){.no_stderr = true, .tail = 1}, DL, &logs, &cut));
+    OK(docker_container_logs(d, NOW, c->id, &(struct docker_logs){.no_stderr = true, .tail = 2}, DL, &logs, &cut));
     CHECK(str_eq(logs, STR("out\n")));
     OK(docker_container_stop(d, c->id, 0, NULL, DL)); /* stopped already: fine */
     OK(docker_container_rename(d, c->id, name_of("renamed"), DL));

@@ -27,6 +27,9 @@ if(CMAKE_C_COMPILER_ID STREQUAL "GNU")
   # "Written only on success" is our contract for results; gcc cannot see that an err_t says so, and
   # guesses.  Definite uses stay errors (-Wuninitialized), and locals are zeroed below anyhow.
   list(APPEND warn -Wno-maybe-uninitialized)
+else()
+  # clang takes a checked va_list wrapper for an unchecked format, and a variable that lives for its clean-up for unused.
+  list(APPEND warn -Wno-format-nonliteral -Wno-unused-variable)
 endif()
 if(NOT DF_SANITIZE)
   # Sanitizers pad every local; fibers get larger stacks there instead.

@@ -10,7 +10,8 @@ static void collect(void *arg) {
     metric_set(metric_get(METRIC_GAUGE, "dockflow_http_connections", "Open HTTP connections.", ""), NULL, s.conns);
     metric_set(metric_get(METRIC_GAUGE, "dockflow_http_running", "Requests in handlers.", ""), NULL, s.running);
     metric_set(metric_get(METRIC_GAUGE, "dockflow_ws_connections", "Open WebSockets.", ""), NULL, (double)ws_count());
-    metric_set(metric_get(METRIC_GAUGE, "dockflow_ratelimit_entries", "Rate limit buckets.", ""), NULL, (double)ratelimit_entries());
+    metric_set(metric_get(METRIC_GAUGE, "dockflow_ratelimit_entries", "Rate limit buckets.", ""), NULL,
+               (double)ratelimit_entries());
     metric_set(metric_get(METRIC_GAUGE, "dockflow_http_upload_bytes", "Request bodies being received.", ""), NULL,
                (double)SRV.upload_bytes);
 }

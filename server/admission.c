@@ -29,7 +29,9 @@ void admission_setup(const struct admission_conf *conf) {
     A.conf = c;
 }
 
-void credit_init(struct credit *c, double full, uint64_t now_ms) { *c = (struct credit){.tokens = full, .at_ms = now_ms}; }
+void credit_init(struct credit *c, double full, uint64_t now_ms) {
+    *c = (struct credit){.tokens = full, .at_ms = now_ms};
+}
 
 static void credit_refill(struct credit *c, double full, uint64_t now_ms) {
     if (now_ms > c->at_ms) {
@@ -157,7 +159,9 @@ bool admission_charge(struct peer *p, uint64_t now_ms) {
     return credit_charge(&p->credit, CREDIT_PEER, now_ms);
 }
 
-struct admission_stats admission_stats_get(void) { return A.stats; }
+struct admission_stats admission_stats_get(void) {
+    return A.stats;
+}
 
 void admission_fini(void) {
     for (size_t i = 0; i < PEER_SLOTS; i++)

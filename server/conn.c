@@ -10,7 +10,7 @@
 
 enum {
     CONN_SLOTS = 8192,
-    BODY_WINDOW_MS = 10000,    /* an upload must bring BODY_WINDOW_BYTES in each such window: 1 KiB/s */
+    BODY_WINDOW_MS = 10000, /* an upload must bring BODY_WINDOW_BYTES in each such window: 1 KiB/s */
     BODY_WINDOW_BYTES = 10240,
     WRITE_PROGRESS_BYTES = 4096,
     LINGER_MS = 2000,
@@ -47,8 +47,12 @@ static void hash_del(struct conn *c) {
     *at = c->hash_next;
 }
 
-struct conn *conn_of_sock(h2o_socket_t *sock) { return MAGIC_CAST(sock->on_close.data, struct conn, CONN_MAGIC); }
-struct conn *conn_of_req(h2o_req_t *req) { return conn_of_sock(req->conn->callbacks->get_socket(req->conn)); }
+struct conn *conn_of_sock(h2o_socket_t *sock) {
+    return MAGIC_CAST(sock->on_close.data, struct conn, CONN_MAGIC);
+}
+struct conn *conn_of_req(h2o_req_t *req) {
+    return conn_of_sock(req->conn->callbacks->get_socket(req->conn));
+}
 size_t conn_count(void) { return C.n; }
 
 /* ---- birth ---- */
@@ -294,14 +298,15 @@ static void sweep_one(struct conn *c, uint64_t now) {
 }
 
 void conn_sweep(uint64_t now_ms) {
-    for list_each_safe(it, tmp, &SRV.conns) {
-        struct conn *c = list_entry(it, struct conn, all);
-        if (c->sock == NULL || uv_is_closing(&c->uv.handle))
-            continue;
-        if (c->io.writing && c->phase != CONN_WS) /* ws_sweep gives slow viewers more time */
-            sweep_write(c, now_ms);
-        sweep_one(c, now_ms);
-    }
+    for
+        list_each_safe(it, tmp, &SRV.conns) {
+            struct conn *c = list_entry(it, struct conn, all);
+            if (c->sock == NULL || uv_is_closing(&c->uv.handle))
+                continue;
+            if (c->io.writing && c->phase != CONN_WS) /* ws_sweep gives slow viewers more time */
+                sweep_write(c, now_ms);
+            sweep_one(c, now_ms);
+        }
     if (C.nlinger > 0)
         uv_walk(loop_uv(), linger_sweep, &now_ms);
 }

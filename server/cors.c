@@ -28,7 +28,8 @@ void cors_apply(struct xchg *x) {
         return;
     err_ignore(reply_header(&x->out, "access-control-allow-origin", str_z(x->a, origin)));
     err_ignore(reply_header(&x->out, "access-control-allow-credentials", "true"));
-    err_ignore(reply_header(&x->out, "access-control-expose-headers", "etag, location, link, x-request-id, retry-after"));
+    err_ignore(
+        reply_header(&x->out, "access-control-expose-headers", "etag, location, link, x-request-id, retry-after"));
     if (!str_eqz(x->r.method, "OPTIONS"))
         return;
     err_ignore(reply_header(&x->out, "access-control-allow-methods", "GET, POST, PUT, PATCH, DELETE"));

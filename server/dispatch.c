@@ -109,7 +109,8 @@ static err_t method_not_allowed(struct xchg *x, const struct route_match *m) {
 }
 
 static bool is_api_path(struct str path) {
-    static const char *const ROOTS[] = {"/api", "/ws", "/health", "/metrics", "/.well-known", "/debug", "/realms", "/v1"};
+    static const char *const ROOTS[] = {"/api",         "/ws",    "/health", "/metrics",
+                                        "/.well-known", "/debug", "/realms", "/v1"};
     for (size_t i = 0; i < ARRAY_LEN(ROOTS); i++) {
         size_t n = strlen(ROOTS[i]);
         if (path.n >= n && memcmp(path.p, ROOTS[i], n) == 0 && (path.n == n || path.p[n] == '/'))
@@ -149,9 +150,11 @@ static bool is_json_type(struct str v, bool patch) {
         type = str_trim(str_n(v.p, (size_t)semi));
         params = str_trim(str_slice(v, (size_t)semi + 1, v.n));
     }
-    if (!str_eq_nocase(type, STR("application/json")) && !(patch && str_eq_nocase(type, STR("application/merge-patch+json"))))
+    if (!str_eq_nocase(type, STR("application/json")) &&
+        !(patch && str_eq_nocase(type, STR("application/merge-patch+json"))))
         return false;
-    return params.n == 0 || str_eq_nocase(params, STR("charset=utf-8")) || str_eq_nocase(params, STR("charset=\"utf-8\""));
+    return params.n == 0 || str_eq_nocase(params, STR("charset=utf-8")) ||
+           str_eq_nocase(params, STR("charset=\"utf-8\""));
 }
 
 static err_t check_body(struct xchg *x, h2o_req_t *req) {
@@ -165,7 +168,8 @@ static err_t check_body(struct xchg *x, h2o_req_t *req) {
         return err_new(ERR_BAD_REQUEST, "%s takes no body", http_method_name(r->method));
     bool raw = r->flags & ROUTE_RAW_BODY;
     if (req->entity.len > (raw ? SRV.conf.max_raw_body : SRV.conf.max_body))
-        return err_new(ERR_TOO_LARGE, "the body is larger than %zu bytes", raw ? SRV.conf.max_raw_body : SRV.conf.max_body);
+        return err_new(ERR_TOO_LARGE, "the body is larger than %zu bytes",
+                       raw ? SRV.conf.max_raw_body : SRV.conf.max_body);
     if (!raw && !is_json_type(request_header(&x->r, "content-type"), r->method == HTTP_PATCH))
         return err_new(ERR_MEDIA_TYPE, "send application/json in UTF-8");
     x->r.body = str_dup(x->a, str_n(req->entity.base, req->entity.len));
@@ -260,19 +264,20 @@ int dispatch_on_req(h2o_handler_t *self, h2o_req_t *req) {
 
 /* HTTP/1 is watched by its socket writes (conn_sweep). On HTTP/2 a stream can stand still while the connection is well. */
 void xchg_sweep(uint64_t now_ms) {
-    for list_each_safe(it, tmp, &SRV.xchgs) {
-        struct xchg *x = list_entry(it, struct xchg, live);
-        if (x->req == NULL || !x->answered)
-            continue;
-        if (x->out.stream != NULL) {
-            reply_stream_sweep(x, now_ms);
-        } else if (x->r.http2) {
-            if (x->req->bytes_sent >= x->stall_bytes + H2_STREAM_PROGRESS) {
-                x->stall_bytes = x->req->bytes_sent;
-                x->stall_at = now_ms;
-            } else if (now_ms - x->stall_at > SRV.conf.stall_ms) {
-                conn_shutdown(x->conn);
+    for
+        list_each_safe(it, tmp, &SRV.xchgs) {
+            struct xchg *x = list_entry(it, struct xchg, live);
+            if (x->req == NULL || !x->answered)
+                continue;
+            if (x->out.stream != NULL) {
+                reply_stream_sweep(x, now_ms);
+            } else if (x->r.http2) {
+                if (x->req->bytes_sent >= x->stall_bytes + H2_STREAM_PROGRESS) {
+                    x->stall_bytes = x->req->bytes_sent;
+                    x->stall_at = now_ms;
+                } else if (now_ms - x->stall_at > SRV.conf.stall_ms) {
+                    conn_shutdown(x->conn);
+                }
             }
         }
-    }
 }

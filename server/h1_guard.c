@@ -6,9 +6,11 @@
 #include "server/internal.h"
 
 int __real_phr_parse_request(const char *buf, size_t len, const char **method, size_t *method_len, const char **path,
-                             size_t *path_len, int *minor, struct phr_header *headers, size_t *nheaders, size_t last_len);
+                             size_t *path_len, int *minor, struct phr_header *headers, size_t *nheaders,
+                             size_t last_len);
 int __wrap_phr_parse_request(const char *buf, size_t len, const char **method, size_t *method_len, const char **path,
-                             size_t *path_len, int *minor, struct phr_header *headers, size_t *nheaders, size_t last_len);
+                             size_t *path_len, int *minor, struct phr_header *headers, size_t *nheaders,
+                             size_t last_len);
 ssize_t __wrap_phr_decode_chunked(struct phr_chunked_decoder *d, char *buf, size_t *bufsz);
 
 struct head {
@@ -197,7 +199,8 @@ static int incomplete(struct conn *c, const char *buf, size_t len, struct head *
 }
 
 int __wrap_phr_parse_request(const char *buf, size_t len, const char **method, size_t *method_len, const char **path,
-                             size_t *path_len, int *minor, struct phr_header *headers, size_t *nheaders, size_t last_len) {
+                             size_t *path_len, int *minor, struct phr_header *headers, size_t *nheaders,
+                             size_t last_len) {
     struct conn *c = conn_of_req(CONTAINER_OF(method, h2o_req_t, input.method.base));
     struct head h = {method, path, method_len, path_len, minor, headers, nheaders};
     size_t max = *nheaders;
@@ -219,7 +222,18 @@ int __wrap_phr_parse_request(const char *buf, size_t len, const char **method, s
 
 /* ---- chunked bodies: RFC 9112 7.1 to the letter ---- */
 
-enum { CHUNK_SIZE, CHUNK_EXT, CHUNK_SIZE_LF, CHUNK_DATA, CHUNK_CR, CHUNK_LF, TRAILER_START, TRAILER_LINE, TRAILER_LF, FINAL_LF };
+enum {
+    CHUNK_SIZE,
+    CHUNK_EXT,
+    CHUNK_SIZE_LF,
+    CHUNK_DATA,
+    CHUNK_CR,
+    CHUNK_LF,
+    TRAILER_START,
+    TRAILER_LINE,
+    TRAILER_LF,
+    FINAL_LF
+};
 enum { MAX_SIZE_DIGITS = 16, MAX_EXT_BYTES = 120, MAX_TRAILER_BYTES = 8192 };
 
 static int hex_value(char c) {

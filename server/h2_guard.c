@@ -22,9 +22,11 @@ ssize_t __real_h2o_http2_decode_frame(h2o_http2_frame_t *frame, const uint8_t *s
 ssize_t __wrap_h2o_http2_decode_frame(h2o_http2_frame_t *frame, const uint8_t *src, size_t len,
                                       const h2o_http2_settings_t *settings, const char **err_desc);
 int __real_h2o_hpack_parse_headers(h2o_req_t *req, h2o_hpack_header_table_t *table, const uint8_t *src, size_t len,
-                                   int *pseudo, size_t *content_length, h2o_cache_digests_t **digests, const char **err_desc);
+                                   int *pseudo, size_t *content_length, h2o_cache_digests_t **digests,
+                                   const char **err_desc);
 int __wrap_h2o_hpack_parse_headers(h2o_req_t *req, h2o_hpack_header_table_t *table, const uint8_t *src, size_t len,
-                                   int *pseudo, size_t *content_length, h2o_cache_digests_t **digests, const char **err_desc);
+                                   int *pseudo, size_t *content_length, h2o_cache_digests_t **digests,
+                                   const char **err_desc);
 void __real_h2o_http2__encode_rst_stream_frame(h2o_buffer_t **buf, uint32_t stream_id, int errnum);
 void __wrap_h2o_http2__encode_rst_stream_frame(h2o_buffer_t **buf, uint32_t stream_id, int errnum);
 
@@ -137,7 +139,8 @@ static const char *account(struct conn *c, h2o_http2_frame_t *f) {
         return control(c);
     default:
         /* h2o prints a line for each unknown frame; an empty SETTINGS acknowledgement is the quiet way to skip one */
-        *f = (h2o_http2_frame_t){.type = H2O_HTTP2_FRAME_TYPE_SETTINGS, .flags = H2O_HTTP2_FRAME_FLAG_ACK, .payload = f->payload};
+        *f = (h2o_http2_frame_t){
+            .type = H2O_HTTP2_FRAME_TYPE_SETTINGS, .flags = H2O_HTTP2_FRAME_FLAG_ACK, .payload = f->payload};
         return control(c);
     }
 }
@@ -203,7 +206,8 @@ static size_t hpack_count(const uint8_t *p, size_t len) {
 }
 
 int __wrap_h2o_hpack_parse_headers(h2o_req_t *req, h2o_hpack_header_table_t *table, const uint8_t *src, size_t len,
-                                   int *pseudo, size_t *content_length, h2o_cache_digests_t **digests, const char **err_desc) {
+                                   int *pseudo, size_t *content_length, h2o_cache_digests_t **digests,
+                                   const char **err_desc) {
     (void)digests;
     if (hpack_count(src, len) > HEAD_MAX_FIELDS) {
         *err_desc = "too many header fields";

@@ -31,7 +31,8 @@ struct server_hooks {
     /** One row per mutation, after the handler; `failure` NULL = success. An error replaces a successful answer. */
     err_t (*audit)(struct request *r, const struct audit_note *note, int status, err_t failure);
     /** POST with Idempotency-Key. ERR_IDEMPOTENCY_MISMATCH (other body), ERR_CONFLICT (still running). */
-    err_t (*idempotency_begin)(struct request *r, const char *key, const char *body_sha256, struct idempotent_reply *ret);
+    err_t (*idempotency_begin)(struct request *r, const char *key, const char *body_sha256,
+                               struct idempotent_reply *ret);
     /** The answer to keep; status 0 = drop the claim (the request failed in a way that may be retried). */
     err_t (*idempotency_end)(struct request *r, void *claim, const struct idempotent_reply *reply);
     /** ?wait= on a task route: YIELDS until the task ended or the wait is over; the task as JSON in r->a. */

@@ -54,14 +54,14 @@ struct conn {
     h2o_socket_t *sock; /* NULL once h2o gave it up */
     SSL_CTX *ssl_ctx;   /* reference: h2o keeps a bare pointer until the first bytes */
     char ip[INET6_ADDRSTRLEN];
-    bool tls, dead;     /* dead: out of credit or stalled; nothing of it is dispatched any more */
+    bool tls, dead; /* dead: out of credit or stalled; nothing of it is dispatched any more */
     enum conn_phase phase;
     uint64_t phase_at, phase_bytes; /* loop ms; bytes_in at that time */
     uint64_t bytes_in, requests;
     struct credit credit;
     unsigned running;
     int linger_fd; /* a dup kept open so that an error answer is not lost to a reset; -1 = none */
-    struct { /* the answer to give instead of dispatching */
+    struct {       /* the answer to give instead of dispatching */
         enum err_code code;
         const char *message; /* static; NULL = none */
     } reject;
@@ -79,8 +79,8 @@ struct conn {
     } io;
     struct { /* h2_guard.c */
         uint64_t window_at;
-        unsigned control;     /* control frames in the window */
-        size_t head_bytes;    /* of the header block being received */
+        unsigned control;  /* control frames in the window */
+        size_t head_bytes; /* of the header block being received */
         unsigned head_frames;
         struct h2_upload *uploads;
         unsigned nuploads;
@@ -101,9 +101,9 @@ struct reply {
     const char *content_type;
     struct str body;
     err_t error;
-    bool close;         /* HTTP/1: close the connection after this */
-    bool cache_set;     /* Cache-Control given */
-    const char *csp;    /* NULL = the API's */
+    bool close;      /* HTTP/1: close the connection after this */
+    bool cache_set;  /* Cache-Control given */
+    const char *csp; /* NULL = the API's */
     struct reply_stream *stream;
     struct ws *ws;
 };
@@ -112,20 +112,20 @@ struct xchg {
     struct list live;
     struct request r;
     struct reply out;
-    struct arena *a;      /* one reference, ours */
-    struct conn *conn;    /* NULL when the link is gone */
-    struct peer *peer;    /* counted in admission while not NULL */
-    h2o_req_t *req;       /* NULL when the link is gone */
-    struct fiber *fiber;  /* NULL before start and after the end */
+    struct arena *a;     /* one reference, ours */
+    struct conn *conn;   /* NULL when the link is gone */
+    struct peer *peer;   /* counted in admission while not NULL */
+    h2o_req_t *req;      /* NULL when the link is gone */
+    struct fiber *fiber; /* NULL before start and after the end */
     struct deferred deferred;
-    bool answered;        /* handed to h2o */
+    bool answered; /* handed to h2o */
     bool sent_any;
     bool fiber_done;
-    bool head;            /* HEAD: no body */
+    bool head; /* HEAD: no body */
     bool upgrade_ws;
     const char *ws_key;
-    const char *ws_ticket;  /* from Sec-WebSocket-Protocol: ticket.<...> */
-    bool ws_subprotocol;    /* dockflow.v1 was offered */
+    const char *ws_ticket; /* from Sec-WebSocket-Protocol: ticket.<...> */
+    bool ws_subprotocol;   /* dockflow.v1 was offered */
     bool rate_shown;
     struct rate_state rate;
     struct credentials cred;
@@ -169,7 +169,7 @@ struct conn *conn_of_handle(const uv_handle_t *h); /* NULL when it is not one of
 void conn_phase(struct conn *c, enum conn_phase phase);
 void conn_shutdown(struct conn *c); /* shutdown(2) both ways; h2o sees EOF and closes. Safe anywhere */
 void conn_charge(struct conn *c);   /* an abandoned request; out of credit = conn_shutdown */
-size_t conn_linger_stop(void);     /* at the end; how many are still closing */
+size_t conn_linger_stop(void);      /* at the end; how many are still closing */
 void conn_linger(struct conn *c);   /* keep the peer able to read our last answer */
 void conn_sweep(uint64_t now_ms);
 size_t conn_count(void);

@@ -102,7 +102,8 @@ static err_t bind_tcp(struct listener *l) {
         return err_new(ERR_CONFIG, "cannot listen on %s port %d: %s", conf->address, conf->port, uv_strerror(rc));
     int len = sizeof(ss);
     (void)uv_tcp_getsockname(&l->uv.tcp, (struct sockaddr *)&ss, &len);
-    l->port = ntohs(ss.ss_family == AF_INET6 ? ((struct sockaddr_in6 *)&ss)->sin6_port : ((struct sockaddr_in *)&ss)->sin_port);
+    l->port = ntohs(ss.ss_family == AF_INET6 ? ((struct sockaddr_in6 *)&ss)->sin6_port
+                                             : ((struct sockaddr_in *)&ss)->sin_port);
     return NULL;
 }
 

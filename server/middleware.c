@@ -211,9 +211,10 @@ static const char *request_digest(struct xchg *x) {
 }
 
 static const char *reply_location(const struct reply *out) {
-    for vec_each (h, &out->headers)
-        if (str_eqz(h->name, "location"))
-            return h->value.p;
+    for
+        vec_each(h, &out->headers)
+            if (str_eqz(h->name, "location"))
+                return h->value.p;
     return NULL;
 }
 
@@ -259,8 +260,10 @@ static err_t handle_once(struct xchg *x) {
     err_t e = handle(x);
     /* A failure that says "as it is, never" is kept like a success; one that may pass next time frees the key */
     bool keep = e == NULL && x->out.status < 500;
-    struct idempotent_reply done = {
-        .status = keep ? x->out.status : 0, .content_type = x->out.content_type, .location = reply_location(&x->out), .body = x->out.body};
+    struct idempotent_reply done = {.status = keep ? x->out.status : 0,
+                                    .content_type = x->out.content_type,
+                                    .location = reply_location(&x->out),
+                                    .body = x->out.body};
     fiber_mask();
     err_t end = h->idempotency_end(&x->r, kept.claim, &done);
     fiber_unmask();

@@ -54,7 +54,8 @@ static void query_parameters(struct arena *a, const struct route *r, struct json
         add_parameter(a, list, "limit", "query", false, "integer", "Page size, 1 to 200; 50 if absent");
         add_parameter(a, list, "cursor", "query", false, "string", "The \"next\" of the page before");
         add_parameter(a, list, "q", "query", false, "string", "Search text");
-        add_parameter(a, list, "sort", "query", false, "string", "Field name, with a leading minus for descending order");
+        add_parameter(a, list, "sort", "query", false, "string",
+                      "Field name, with a leading minus for descending order");
         add_parameter(a, list, "fields", "query", false, "string", "Comma-separated fields to return");
     }
     if (r->flags & ROUTE_TASK)
@@ -65,7 +66,8 @@ static void header_parameters(struct arena *a, const struct route *r, struct jso
     if (r->flags & ROUTE_IF_MATCH)
         add_parameter(a, list, "If-Match", "header", true, "string", "ETag of the version that is changed");
     if (r->method == HTTP_POST && r->auth != AUTH_PUBLIC)
-        add_parameter(a, list, "Idempotency-Key", "header", false, "string", "Repeating the request repeats the answer, for 24 h");
+        add_parameter(a, list, "Idempotency-Key", "header", false, "string",
+                      "Repeating the request repeats the answer, for 24 h");
 }
 
 static void add_answer(struct arena *a, struct json *answers, const char *status, const char *text, struct json *body) {
@@ -355,10 +357,13 @@ static err_t get_docs_file(struct request *r, struct reply *out) {
 }
 
 static const struct route ROUTES[] = {
-    ROUTE(GET, "/api/v1/openapi.json", AUTH_PUBLIC, NULL, get_json, .tag = "meta", .summary = "This API as OpenAPI 3.1, JSON"),
-    ROUTE(GET, "/api/v1/openapi.yaml", AUTH_PUBLIC, NULL, get_yaml, .tag = "meta", .summary = "This API as OpenAPI 3.1, YAML"),
+    ROUTE(GET, "/api/v1/openapi.json", AUTH_PUBLIC, NULL, get_json, .tag = "meta",
+          .summary = "This API as OpenAPI 3.1, JSON"),
+    ROUTE(GET, "/api/v1/openapi.yaml", AUTH_PUBLIC, NULL, get_yaml, .tag = "meta",
+          .summary = "This API as OpenAPI 3.1, YAML"),
     ROUTE(GET, "/api/v1/schemas/{kind}", AUTH_PUBLIC, NULL, get_schema, .tag = "meta", .summary = "One JSON Schema"),
-    ROUTE(GET, "/api/docs", AUTH_PUBLIC, NULL, get_docs, .flags = ROUTE_INLINE, .tag = "meta", .summary = "This API to browse"),
+    ROUTE(GET, "/api/docs", AUTH_PUBLIC, NULL, get_docs, .flags = ROUTE_INLINE, .tag = "meta",
+          .summary = "This API to browse"),
     ROUTE(GET, "/api/docs/{file}", AUTH_PUBLIC, NULL, get_docs_file, .flags = ROUTE_INLINE, .tag = "meta",
           .summary = "Script and style of the page"),
 };

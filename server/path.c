@@ -17,9 +17,7 @@ static bool is_unreserved(unsigned char c) {
 
 static bool forbidden_raw(unsigned char c) { return c <= 0x20 || c >= 0x7f || c == '\\' || c == ';'; }
 
-static bool forbidden_decoded(unsigned char c) {
-    return c < 0x20 || c == 0x7f || c == '/' || c == '\\' || c == ';';
-}
+static bool forbidden_decoded(unsigned char c) { return c < 0x20 || c == 0x7f || c == '/' || c == '\\' || c == ';'; }
 
 static err_t bad_path(const char *why) { return err_new(ERR_BAD_PATH, "the path is not canonical: %s", why); }
 
@@ -100,11 +98,13 @@ err_t query_parse(struct arena *a, struct str raw, struct query_param **ret, siz
         TRY(decode_part(a, name, &v[n].name));
         TRY(decode_part(a, value, &v[n].value));
         if (strlen(v[n].value) > QUERY_MAX_VALUE)
-            return err_field(err_new(ERR_BAD_REQUEST, "query parameter \"%s\" is longer than %d bytes", v[n].name,
-                                     QUERY_MAX_VALUE), v[n].name);
+            return err_field(
+                err_new(ERR_BAD_REQUEST, "query parameter \"%s\" is longer than %d bytes", v[n].name, QUERY_MAX_VALUE),
+                v[n].name);
         for (size_t i = 0; i < n; i++)
             if (z_eq(v[i].name, v[n].name))
-                return err_field(err_new(ERR_BAD_REQUEST, "query parameter \"%s\" is given twice", v[n].name), v[n].name);
+                return err_field(err_new(ERR_BAD_REQUEST, "query parameter \"%s\" is given twice", v[n].name),
+                                 v[n].name);
         n++;
     }
     *ret = v;

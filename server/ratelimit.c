@@ -12,7 +12,7 @@ struct bucket {
 };
 
 static const struct rate_conf DEFAULTS[RATE_CLASSES] = {
-    [RATE_ANONYMOUS] = {20, 40}, [RATE_USER] = {50, 100},          [RATE_WRITE] = {10, 40},
+    [RATE_ANONYMOUS] = {20, 40},  [RATE_USER] = {50, 100}, [RATE_WRITE] = {10, 40},
     [RATE_LOGIN] = {5.0 / 60, 5}, [RATE_HOOK] = {1, 60},
 };
 

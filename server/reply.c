@@ -34,7 +34,8 @@ err_t reply_header(struct reply *out, const char *name, const char *value) {
     if (name[0] == '\0' || !clean(name, true) || !clean(value, false))
         return err_new(ERR_INTERNAL, "illegal byte in response header %s", clean(name, true) ? name : "name");
     struct arena *a = arena_of(out);
-    *vec_push(a, &out->headers) = (struct reply_header_row){str_of(str_lower(a, str_of(name))), str_of(arena_strdup(a, value))};
+    *vec_push(a, &out->headers) =
+        (struct reply_header_row){str_of(str_lower(a, str_of(name))), str_of(arena_strdup(a, value))};
     if (str_eq_nocase(str_of(name), STR("cache-control")))
         out->cache_set = true;
     return NULL;
@@ -119,8 +120,8 @@ err_t reply_cookie(struct reply *out, const char *name, const char *value, const
     for (const char *p = value; *p != '\0'; p++)
         if (*p == ';' || *p == ',' || *p == ' ' || *p == '"' || *p == '\\')
             return err_new(ERR_INTERNAL, "illegal byte in cookie %s", name);
-    const char *text = arena_printf(x->a, "%s=%s; Path=%s; Max-Age=%lld; HttpOnly; SameSite=Strict%s", name, value, path,
-                                    (long long)max_age, x->r.tls ? "; Secure" : "");
+    const char *text = arena_printf(x->a, "%s=%s; Path=%s; Max-Age=%lld; HttpOnly; SameSite=Strict%s", name, value,
+                                    path, (long long)max_age, x->r.tls ? "; Secure" : "");
     return reply_header(out, "set-cookie", text);
 }
 
@@ -143,7 +144,8 @@ err_t reply_list(struct request *r, struct reply *out, struct str items_json, co
         buf_putf(&link, "<%.*s?cursor=%s", STR_ARG(r->path), url_encode(r->a, str_of(next_cursor)));
         for (size_t i = 0; i < x->nquery; i++)
             if (!z_eq(x->query[i].name, "cursor"))
-                buf_putf(&link, "&%s=%s", url_encode(r->a, str_of(x->query[i].name)), url_encode(r->a, str_of(x->query[i].value)));
+                buf_putf(&link, "&%s=%s", url_encode(r->a, str_of(x->query[i].name)),
+                         url_encode(r->a, str_of(x->query[i].value)));
         buf_puts(&link, ">; rel=\"next\"");
         if (buf_check(&link) == NULL)
             TRY(reply_header(out, "link", str_z(r->a, buf_str(&link))));
@@ -249,14 +251,36 @@ static const char *reason_of(int status) {
     static const struct {
         int status;
         const char *text;
-    } R[] = {{101, "Switching Protocols"}, {200, "OK"}, {201, "Created"}, {202, "Accepted"}, {204, "No Content"},
-             {304, "Not Modified"}, {400, "Bad Request"}, {401, "Unauthorized"}, {403, "Forbidden"}, {404, "Not Found"},
-             {405, "Method Not Allowed"}, {408, "Request Timeout"}, {409, "Conflict"}, {410, "Gone"},
-             {412, "Precondition Failed"}, {413, "Content Too Large"}, {414, "URI Too Long"},
-             {415, "Unsupported Media Type"}, {417, "Expectation Failed"}, {421, "Misdirected Request"},
-             {422, "Unprocessable Content"}, {426, "Upgrade Required"}, {428, "Precondition Required"},
-             {429, "Too Many Requests"}, {431, "Request Header Fields Too Large"}, {500, "Internal Server Error"},
-             {501, "Not Implemented"}, {502, "Bad Gateway"}, {503, "Service Unavailable"}, {504, "Gateway Timeout"}};
+    } R[] = {{101, "Switching Protocols"},
+             {200, "OK"},
+             {201, "Created"},
+             {202, "Accepted"},
+             {204, "No Content"},
+             {304, "Not Modified"},
+             {400, "Bad Request"},
+             {401, "Unauthorized"},
+             {403, "Forbidden"},
+             {404, "Not Found"},
+             {405, "Method Not Allowed"},
+             {408, "Request Timeout"},
+             {409, "Conflict"},
+             {410, "Gone"},
+             {412, "Precondition Failed"},
+             {413, "Content Too Large"},
+             {414, "URI Too Long"},
+             {415, "Unsupported Media Type"},
+             {417, "Expectation Failed"},
+             {421, "Misdirected Request"},
+             {422, "Unprocessable Content"},
+             {426, "Upgrade Required"},
+             {428, "Precondition Required"},
+             {429, "Too Many Requests"},
+             {431, "Request Header Fields Too Large"},
+             {500, "Internal Server Error"},
+             {501, "Not Implemented"},
+             {502, "Bad Gateway"},
+             {503, "Service Unavailable"},
+             {504, "Gateway Timeout"}};
     for (size_t i = 0; i < ARRAY_LEN(R); i++)
         if (R[i].status == status)
             return R[i].text;
@@ -270,8 +294,10 @@ static void add(h2o_req_t *req, const char *name, size_t name_len, const char *v
 #define ADD_LIT(name, value) ADD(name, value, sizeof(value) - 1)
 
 /* The same for every answer: rows ready made, copied as a block */
-#define IOVEC(text) {(char *)(text), sizeof(text) - 1} /* h2o only reads them */
-#define ROW(key, text) {.name = &(h2o_iovec_t)IOVEC(key), .value = IOVEC(text)}
+#define IOVEC(text)                                                                                                    \
+    { (char *)(text), sizeof(text) - 1 } /* h2o only reads them */
+#define ROW(key, text)                                                                                                 \
+    { .name = &(h2o_iovec_t)IOVEC(key), .value = IOVEC(text) }
 static const h2o_header_t SECURITY[] = {
     ROW("x-content-type-options", "nosniff"),
     ROW("x-frame-options", "DENY"),
@@ -301,7 +327,8 @@ static void add_security(struct xchg *x, h2o_req_t *req) {
 }
 
 static void add_rate(struct xchg *x, h2o_req_t *req) {
-    char *text = arena_printf(x->a, "limit=%u, remaining=%u, reset=%u", x->rate.limit, x->rate.remaining, x->rate.reset_s);
+    char *text =
+        arena_printf(x->a, "limit=%u, remaining=%u, reset=%u", x->rate.limit, x->rate.remaining, x->rate.reset_s);
     ADD("ratelimit", text, strlen(text));
 }
 
@@ -311,11 +338,13 @@ void reply_head_apply(struct xchg *x) {
     req->res.reason = reason_of(x->out.status);
     add_security(x, req);
     if (x->out.content_type != NULL)
-        add_row(req, (h2o_iovec_t *)(uintptr_t)&H2O_TOKEN_CONTENT_TYPE->buf, x->out.content_type, strlen(x->out.content_type));
+        add_row(req, (h2o_iovec_t *)(uintptr_t)&H2O_TOKEN_CONTENT_TYPE->buf, x->out.content_type,
+                strlen(x->out.content_type));
     if (x->rate_shown && x->rate.limit > 0)
         add_rate(x, req);
-    for vec_each (h, &x->out.headers)
-        add(req, h->name.p, h->name.n, h->value.p, h->value.n);
+    for
+        vec_each(h, &x->out.headers)
+            add(req, h->name.p, h->name.n, h->value.p, h->value.n);
     if (x->out.close || SRV.draining)
         req->http1_is_persistent = 0;
 }

@@ -26,15 +26,16 @@ bool reply_etag(struct request *r, struct reply *out, int64_t version);
 /** If-Match for PUT/PATCH/DELETE: 428 without, 412 when it is not `version`. */
 MUST_CHECK err_t request_if_match(const struct request *r, int64_t version);
 /** HttpOnly Secure(when tls or not loopback) SameSite=Strict cookie; max_age 0 deletes. */
-MUST_CHECK err_t reply_cookie(struct reply *out, const char *name, const char *value, const char *path, int64_t max_age);
+MUST_CHECK err_t reply_cookie(struct reply *out, const char *name, const char *value, const char *path,
+                              int64_t max_age);
 /** Keyset list body {"items":[...],"next":cursor|null} plus Link header; items_json is a JSON array text. */
 MUST_CHECK err_t reply_list(struct request *r, struct reply *out, struct str items_json, const char *next_cursor);
 
 /** Server-sent events / streaming body: after reply_stream_begin the handler (or a loop callback) pushes; heartbeats every
  * 15 s are the server's. `on_gone` runs once when the client left or was stalled 30 s; then drop the pointer. */
 struct reply_stream;
-MUST_CHECK err_t reply_stream_begin(struct reply *out, int status, const char *content_type, void (*on_gone)(void *arg), void *arg,
-                                    struct reply_stream **ret);
+MUST_CHECK err_t reply_stream_begin(struct reply *out, int status, const char *content_type, void (*on_gone)(void *arg),
+                                    void *arg, struct reply_stream **ret);
 /** Loop thread. Returns bytes queued; above 1 MiB further pushes are dropped and counted (returns SIZE_MAX). */
 size_t reply_stream_push(struct reply_stream *s, struct str bytes);
 void reply_stream_on_drained(struct reply_stream *s, void (*cb)(void *arg)); /* queue fell below the low mark */

@@ -3,7 +3,13 @@
 #include <stdlib.h>
 #include "server/internal.h"
 
-enum { STREAM_MAGIC = 0x53545245, MAX_QUEUED = 1 << 20, LOW_WATER = 64 << 10, MAX_CHUNK = 64 << 10, HEARTBEAT_MS = 15000 };
+enum {
+    STREAM_MAGIC = 0x53545245,
+    MAX_QUEUED = 1 << 20,
+    LOW_WATER = 64 << 10,
+    MAX_CHUNK = 64 << 10,
+    HEARTBEAT_MS = 15000
+};
 
 struct reply_stream {
     uint32_t magic;
@@ -52,7 +58,9 @@ static void send_next(struct reply_stream *s) {
     s->sent_at = loop_now();
     s->x->bytes_out += n;
     h2o_iovec_t v = h2o_iovec_init(s->chunk, n);
-    h2o_send_state_t state = !last ? H2O_SEND_STATE_IN_PROGRESS : s->failed ? H2O_SEND_STATE_ERROR : H2O_SEND_STATE_FINAL;
+    h2o_send_state_t state = !last       ? H2O_SEND_STATE_IN_PROGRESS
+                             : s->failed ? H2O_SEND_STATE_ERROR
+                                         : H2O_SEND_STATE_FINAL;
     h2o_send(req, &v, n > 0 ? 1 : 0, state); /* may dispose of the request: nothing of s is touched after this */
 }
 

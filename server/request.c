@@ -29,7 +29,8 @@ const char *request_query(const struct request *r, const char *name) {
     return NULL;
 }
 
-err_t request_query_int(const struct request *r, const char *name, int64_t dflt, int64_t min, int64_t max, int64_t *ret) {
+err_t request_query_int(const struct request *r, const char *name, int64_t dflt, int64_t min, int64_t max,
+                        int64_t *ret) {
     const char *z = request_query(r, name);
     if (z == NULL) {
         *ret = dflt;
@@ -37,7 +38,8 @@ err_t request_query_int(const struct request *r, const char *name, int64_t dflt,
     }
     if (str_to_i64(str_of(z), min, max, ret) != NULL)
         return err_field(err_new(ERR_BAD_REQUEST, "query parameter \"%s\" must be an integer from %lld to %lld", name,
-                                 (long long)min, (long long)max), name);
+                                 (long long)min, (long long)max),
+                         name);
     return NULL;
 }
 
@@ -71,9 +73,10 @@ const char *request_cookie(const struct request *r, const char *name) {
 
 const char *request_session_cookie(const struct request *r) { return r->tls ? "__Host-df_session" : "df_session"; }
 
-void request_audit(struct request *r, const char *resource_type, const char *resource_id, const char *before, const char *after) {
-    XCHG_OF_REQUEST(r)->audit = (struct audit_note){
-        arena_strdup(r->a, resource_type), arena_strdup(r->a, resource_id), arena_strdup(r->a, before), arena_strdup(r->a, after)};
+void request_audit(struct request *r, const char *resource_type, const char *resource_id, const char *before,
+                   const char *after) {
+    XCHG_OF_REQUEST(r)->audit = (struct audit_note){arena_strdup(r->a, resource_type), arena_strdup(r->a, resource_id),
+                                                    arena_strdup(r->a, before), arena_strdup(r->a, after)};
 }
 
 err_t request_json(struct request *r, const struct json **ret) {
@@ -113,7 +116,8 @@ err_t request_if_match(const struct request *r, int64_t version) {
 static struct str copy(struct arena *a, h2o_iovec_t v) { return str_dup(a, str_n(v.base, v.len)); }
 
 static bool host_char(char c) {
-    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '-' || c == '.' || c == '_';
+    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '-' || c == '.' ||
+           c == '_';
 }
 
 /* reg-name or bracketed IPv6, and a port */
@@ -193,8 +197,8 @@ static bool request_id_ok(struct str s) {
     if (s.n < REQUEST_ID_MIN || s.n > REQUEST_ID_MAX)
         return false;
     for (size_t i = 0; i < s.n; i++)
-        if (!((s.p[i] >= '0' && s.p[i] <= '9') || (s.p[i] >= 'a' && s.p[i] <= 'z') || (s.p[i] >= 'A' && s.p[i] <= 'Z') ||
-              s.p[i] == '-'))
+        if (!((s.p[i] >= '0' && s.p[i] <= '9') || (s.p[i] >= 'a' && s.p[i] <= 'z') ||
+              (s.p[i] >= 'A' && s.p[i] <= 'Z') || s.p[i] == '-'))
             return false;
     return true;
 }

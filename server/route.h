@@ -21,9 +21,10 @@ enum route_flags {
     ROUTE_LIST = 1 << 5,        /* limit, cursor, q, sort, fields are allowed query parameters */
     ROUTE_IF_MATCH = 1 << 6,    /* documents and expects If-Match */
     ROUTE_PASSWORD_OK = 1 << 7, /* usable while the password must be changed */
-    ROUTE_INLINE = 1 << 8,      /* public GET whose handler never YIELDS: runs on the loop stack, no fiber (health, metrics) */
-    ROUTE_LOGIN = 1 << 9,       /* counts against the login rate limit of the address */
-    ROUTE_HOOK = 1 << 10,       /* rate limited per first path parameter; no Origin or CSRF rules */
+    ROUTE_INLINE =
+        1 << 8, /* public GET whose handler never YIELDS: runs on the loop stack, no fiber (health, metrics) */
+    ROUTE_LOGIN = 1 << 9, /* counts against the login rate limit of the address */
+    ROUTE_HOOK = 1 << 10, /* rate limited per first path parameter; no Origin or CSRF rules */
 };
 typedef err_t route_handler(struct request *r, struct reply *out);
 /** Finds the addressed object's scope, before the permission check: sets r->scope_id (and r->resource). ERR_NOT_FOUND when it
@@ -32,21 +33,21 @@ typedef err_t route_scope_fn(struct request *r);
 
 struct route {
     enum http_method method;
-    const char *pattern;         /* "/api/v1/applications/{id}/sync" */
+    const char *pattern; /* "/api/v1/applications/{id}/sync" */
     enum route_auth auth;
     const char *permission;      /* "application:sync"; NULL unless AUTH_PERMISSION */
     const char *read_permission; /* 404 instead of 403 when this one is missing too; NULL = permission */
     route_scope_fn *resolve;
     route_handler *handler;
-    const char *audit;           /* "application.sync"; NULL for reads */
-    const char *request_schema;  /* name in conf/schemas (without .json), NULL = no body */
+    const char *audit;          /* "application.sync"; NULL for reads */
+    const char *request_schema; /* name in conf/schemas (without .json), NULL = no body */
     const char *response_schema;
-    const char *query;           /* allowed query parameters, space separated; NULL = none (LIST/TASK flags add theirs) */
+    const char *query; /* allowed query parameters, space separated; NULL = none (LIST/TASK flags add theirs) */
     unsigned flags;
-    const char *tag, *summary;   /* OpenAPI */
+    const char *tag, *summary; /* OpenAPI */
 };
 #define ROUTE(m, path, auth_, perm, fn, ...)                                                                           \
-    {.method = HTTP_##m, .pattern = (path), .auth = (auth_), .permission = (perm), .handler = (fn), __VA_ARGS__}
+    { .method = HTTP_##m, .pattern = (path), .auth = (auth_), .permission = (perm), .handler = (fn), __VA_ARGS__ }
 
 /** handlers/routes.c registers each area's table at start, before listening. CHECKs rows (permission present, pattern legal). */
 void routes_register(const struct route *rows, size_t n);

@@ -14,13 +14,13 @@ static struct {
 static const char REF_PREFIX[] = "#/components/schemas/";
 
 static const char *const KEYWORDS[] = {
-    "type",      "properties", "required",  "additionalProperties", "enum",     "const",       "minLength",
-    "maxLength", "minimum",    "maximum",   "items",                "minItems", "maxItems",    "uniqueItems",
-    "format",    "$ref",       "minProperties", "maxProperties",    "propertyNames",
+    "type", "properties", "required", "additionalProperties", "enum", "const", "minLength", "maxLength", "minimum",
+    "maximum", "items", "minItems", "maxItems", "uniqueItems", "format", "$ref", "minProperties", "maxProperties",
+    "propertyNames",
     /* annotations */
-    "title",     "description", "examples", "default",              "readOnly", "writeOnly",   "deprecated", NULL};
-static const char *const FORMATS[] = {"uuid",     "name",  "uri", "email", "date-time", "path",
-                                      "one-line", "label", "int64", "duration", "env-name", NULL};
+    "title", "description", "examples", "default", "readOnly", "writeOnly", "deprecated", NULL};
+static const char *const FORMATS[] = {"uuid",     "name",  "uri",   "email",    "date-time", "path",
+                                      "one-line", "label", "int64", "duration", "env-name",  NULL};
 
 static bool in_list(const char *const *list, const char *z) {
     for (; *list != NULL; list++)
@@ -242,7 +242,8 @@ static int64_t code_points(struct str s) {
     return n;
 }
 
-static err_t check_range(const struct json *s, struct walk *w, const char *lo, const char *hi, int64_t n, const char *unit) {
+static err_t check_range(const struct json *s, struct walk *w, const char *lo, const char *hi, int64_t n,
+                         const char *unit) {
     char text[96];
     const struct json *min = json_get(s, lo), *max = json_get(s, hi);
     if (min != NULL && n < json_int_or(min, 0)) {
@@ -269,7 +270,8 @@ static err_t check_enum(const struct json *s, const struct json *v, struct walk 
     size_t n = 0;
     for (size_t i = 0; i < json_len(list) && n < sizeof(text); i++)
         if (json_str(json_at(list, i)) != NULL)
-            n += (size_t)snprintf(text + n, sizeof(text) - n, "%s%s", n ? ", " : "must be one of ", json_str(json_at(list, i)));
+            n += (size_t)snprintf(text + n, sizeof(text) - n, "%s%s", n ? ", " : "must be one of ",
+                                  json_str(json_at(list, i)));
     return violation(w, "enum", text);
 }
 

@@ -101,7 +101,8 @@ err_t server_start(const struct server_conf *conf) {
     timer_start(&SRV.sweep, SWEEP_MS, SWEEP_MS);
     TRY(listen_start(conf->listen, conf->nlisten));
     for (size_t i = 0; i < conf->nlisten; i++)
-        LOG(INFO, "http.listening", KV_STR("address", conf->listen[i].unix_path ? conf->listen[i].unix_path : conf->listen[i].address),
+        LOG(INFO, "http.listening",
+            KV_STR("address", conf->listen[i].unix_path ? conf->listen[i].unix_path : conf->listen[i].address),
             KV_INT("port", server_port(i)), KV_BOOL("tls", conf->listen[i].tls_cert != NULL));
     return NULL;
 }
@@ -134,7 +135,8 @@ static err_t drain_main(void *arg) {
             break; /* only idle HTTP/2 connections, which had their GOAWAY */
         TRY(fiber_sleep(DRAIN_POLL_MS));
     }
-    LOG(INFO, "drain.done", KV_INT("ms", loop_now() - began), KV_INT("connections", conn_count()), KV_INT("requests", SRV.nxchgs));
+    LOG(INFO, "drain.done", KV_INT("ms", loop_now() - began), KV_INT("connections", conn_count()),
+        KV_INT("requests", SRV.nxchgs));
     loop_stop();
     return NULL;
 }
@@ -156,13 +158,15 @@ void server_drain(void) {
 static void run_until_idle(void) {
     uint64_t end = clock_mono_ms() + FINI_PATIENCE_MS;
     while ((conn_count() > 0 || SRV.nxchgs > 0 || conn_linger_stop() > 0) && clock_mono_ms() < end) {
-        for list_each_safe(it, tmp, &SRV.xchgs) {
-            struct xchg *x = list_entry(it, struct xchg, live);
-            if (x->fiber != NULL)
-                fiber_cancel(x->fiber);
-        }
-        for list_each_safe(it, tmp, &SRV.conns)
-            conn_shutdown(list_entry(it, struct conn, all));
+        for
+            list_each_safe(it, tmp, &SRV.xchgs) {
+                struct xchg *x = list_entry(it, struct xchg, live);
+                if (x->fiber != NULL)
+                    fiber_cancel(x->fiber);
+            }
+        for
+            list_each_safe(it, tmp, &SRV.conns)
+                conn_shutdown(list_entry(it, struct conn, all));
         uv_run(loop_uv(), UV_RUN_NOWAIT);
         uv_sleep(1);
     }

@@ -8,10 +8,10 @@
 #include "server/ratelimit.h"
 
 struct listen_conf {
-    const char *address;              /* "127.0.0.1", "::1"; ignored for a unix socket */
-    int port;                         /* 0 = any free one, see server_port */
-    const char *unix_path;            /* instead of address and port; mode 0660 */
-    const char *tls_cert, *tls_key;   /* PEM files; NULL = plain */
+    const char *address;            /* "127.0.0.1", "::1"; ignored for a unix socket */
+    int port;                       /* 0 = any free one, see server_port */
+    const char *unix_path;          /* instead of address and port; mode 0660 */
+    const char *tls_cert, *tls_key; /* PEM files; NULL = plain */
     bool reuse_port;
 };
 struct server_conf {
@@ -19,18 +19,19 @@ struct server_conf {
     size_t nlisten;
     struct admission_conf admission;
     struct rate_conf rates[RATE_CLASSES];
-    bool rates_set;                   /* false = defaults */
-    const char *const *cors_origins;  /* exact origins, "https://x.example"; NULL-terminated; NULL = no CORS */
-    const char *const *hosts;         /* allowed Host values without port; NULL = any; others get 421 */
-    const char *public_url;           /* the origin browsers use; NULL = whatever Host says */
-    const char *const *trusted_proxies; /* addresses or networks ("10.0.0.0/8") whose X-Forwarded-For/-Proto count; NULL = none */
-    size_t max_body;                  /* JSON; default 1 MiB */
-    size_t max_raw_body;              /* ROUTE_RAW_BODY; default 25 MiB */
-    uint64_t request_ms;              /* default 30000 */
+    bool rates_set;                  /* false = defaults */
+    const char *const *cors_origins; /* exact origins, "https://x.example"; NULL-terminated; NULL = no CORS */
+    const char *const *hosts;        /* allowed Host values without port; NULL = any; others get 421 */
+    const char *public_url;          /* the origin browsers use; NULL = whatever Host says */
+    const char *const
+        *trusted_proxies; /* addresses or networks ("10.0.0.0/8") whose X-Forwarded-For/-Proto count; NULL = none */
+    size_t max_body;      /* JSON; default 1 MiB */
+    size_t max_raw_body;  /* ROUTE_RAW_BODY; default 25 MiB */
+    uint64_t request_ms;  /* default 30000 */
     uint64_t handshake_ms, head_ms, keepalive_ms, stall_ms, drain_ms; /* defaults 10, 10, 60, 30, 25 s */
-    unsigned ws_max_per_user;         /* default 10 */
-    uint64_t ws_ping_ms, ws_dead_ms;  /* defaults 20, 45 s */
-    bool access_log;                  /* one line per request */
+    unsigned ws_max_per_user;                                         /* default 10 */
+    uint64_t ws_ping_ms, ws_dead_ms;                                  /* defaults 20, 45 s */
+    bool access_log;                                                  /* one line per request */
     const char *version, *commit;
     /** Work to hand over while draining (jobs): called once at SIGTERM, on a fiber, before connections are closed. */
     err_t (*on_drain)(void *arg, uint64_t deadline);

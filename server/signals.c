@@ -47,7 +47,8 @@ static void on_hup(uv_signal_t *h, int signum) {
 
 void signals_setup(void) {
     (void)signal(SIGPIPE, SIG_IGN);
-    CHECK(uv_signal_init(loop_uv(), &G.term) == 0 && uv_signal_init(loop_uv(), &G.intr) == 0 && uv_signal_init(loop_uv(), &G.hup) == 0);
+    CHECK(uv_signal_init(loop_uv(), &G.term) == 0 && uv_signal_init(loop_uv(), &G.intr) == 0 &&
+          uv_signal_init(loop_uv(), &G.hup) == 0);
     CHECK(uv_signal_start(&G.term, on_stop, SIGTERM) == 0 && uv_signal_start(&G.intr, on_stop, SIGINT) == 0);
     CHECK(uv_signal_start(&G.hup, on_hup, SIGHUP) == 0);
     uv_unref((uv_handle_t *)&G.term);

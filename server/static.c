@@ -38,7 +38,8 @@ static bool accepts(const struct request *r, const char *coding) {
         struct str name = semi < 0 ? part : str_trim(str_n(part.p, (size_t)semi));
         struct str q = semi < 0 ? str_n("", 0) : str_trim(str_slice(part, (size_t)semi + 1, part.n));
         if (str_eq_nocase(name, str_of(coding)))
-            return !(str_starts(q, STR("q=0")) && str_find_chr(q, '.') < 0) && !str_eqz(q, "q=0.0") && !str_eqz(q, "q=0.00");
+            return !(str_starts(q, STR("q=0")) && str_find_chr(q, '.') < 0) && !str_eqz(q, "q=0.0") &&
+                   !str_eqz(q, "q=0.00");
     }
     return false;
 }
@@ -57,11 +58,12 @@ static bool not_modified(const struct request *r, const char *etag) {
 
 static const char *page_csp(struct xchg *x, const char *nonce) {
     bool ws_tls = x->r.tls;
-    return arena_printf(x->a,
-                        "default-src 'none'; script-src 'self'; style-src-elem 'self' 'nonce-%s'; style-src-attr 'unsafe-inline'; "
-                        "img-src 'self' data: blob:; font-src 'self'; connect-src 'self' %s://%.*s; worker-src 'self'; "
-                        "manifest-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'; object-src 'none'",
-                        nonce, ws_tls ? "wss" : "ws", STR_ARG(x->r.authority));
+    return arena_printf(
+        x->a,
+        "default-src 'none'; script-src 'self'; style-src-elem 'self' 'nonce-%s'; style-src-attr 'unsafe-inline'; "
+        "img-src 'self' data: blob:; font-src 'self'; connect-src 'self' %s://%.*s; worker-src 'self'; "
+        "manifest-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'; object-src 'none'",
+        nonce, ws_tls ? "wss" : "ws", STR_ARG(x->r.authority));
 }
 
 static void answer_page(struct xchg *x, const struct static_asset *index) {

@@ -11,7 +11,9 @@ int __wrap_uv_read_start(uv_stream_t *stream, uv_alloc_cb alloc_cb, uv_read_cb r
 
 static struct conn *current;
 
-struct conn *guard_current(void) { return current; }
+struct conn *guard_current(void) {
+    return current;
+}
 
 void uv_guard_forget(struct conn *c) { loop_defer_cancel(&c->io.write_failed); }
 

@@ -303,18 +303,20 @@ void ws_abort(struct ws *ws) { finish(ws, 1006); }
 void ws_each(void (*fn)(void *arg, struct ws *ws, void *ctx), void *arg) {
     if (all_ws.next == NULL)
         return;
-    for list_each_safe(it, tmp, &all_ws) {
-        struct ws *ws = list_entry(it, struct ws, all);
-        fn(arg, ws, ws->ctx);
-    }
+    for
+        list_each_safe(it, tmp, &all_ws) {
+            struct ws *ws = list_entry(it, struct ws, all);
+            fn(arg, ws, ws->ctx);
+        }
 }
 
 unsigned ws_count_of(const char *key) {
     unsigned n = 0;
     if (all_ws.next == NULL)
         return 0;
-    for list_each_safe(it, tmp, &all_ws)
-        n += strncmp(list_entry(it, struct ws, all)->key, key, WS_KEY_MAX - 1) == 0 ? 1 : 0;
+    for
+        list_each_safe(it, tmp, &all_ws)
+            n += strncmp(list_entry(it, struct ws, all)->key, key, WS_KEY_MAX - 1) == 0 ? 1 : 0;
     return n;
 }
 

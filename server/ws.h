@@ -9,12 +9,13 @@ struct reply;
 enum ws_opcode { WS_TEXT, WS_BINARY };
 struct ws_callbacks {
     void (*on_message)(void *ctx, struct ws *ws, enum ws_opcode op, struct str msg); /* loop stack; msg borrowed */
-    void (*on_drained)(void *ctx, struct ws *ws);                                  /* queue fell below 64 KiB */
-    void (*on_close)(void *ctx, int code);                                         /* the last call; ws is invalid after */
-    size_t max_message;                                                            /* 0 = 64 KiB */
+    void (*on_drained)(void *ctx, struct ws *ws);                                    /* queue fell below 64 KiB */
+    void (*on_close)(void *ctx, int code); /* the last call; ws is invalid after */
+    size_t max_message;                    /* 0 = 64 KiB */
 };
 /** In the handler's fiber, last thing it does: answers 101 when the fiber has returned NULL. */
-MUST_CHECK err_t ws_accept(struct request *r, struct reply *out, const struct ws_callbacks *cb, void *ctx, struct ws **ret);
+MUST_CHECK err_t ws_accept(struct request *r, struct reply *out, const struct ws_callbacks *cb, void *ctx,
+                           struct ws **ret);
 /** Queue a message. Returns bytes now queued (own queue + socket). High water is 256 KiB: stop sending until on_drained. Above
  * 1 MiB the message is refused (returns SIZE_MAX): send a gap later. No-op after close. */
 size_t ws_send(struct ws *ws, enum ws_opcode op, struct str msg);
@@ -24,7 +25,7 @@ size_t ws_queued(const struct ws *ws);
 /** Close handshake; queued behind pending messages; forced after 5 s. 44xx codes: 4400 bad message, 4401 unauthenticated,
  * 4403 forbidden, 4404 gone, 4429 too many; 1012 server restart, 1013 slow. */
 void ws_close(struct ws *ws, int code, const char *reason);
-void ws_pause(struct ws *ws);  /* stop reading from the peer */
+void ws_pause(struct ws *ws); /* stop reading from the peer */
 void ws_resume(struct ws *ws);
 /** {"type":"error","code","message","timestamp","reconnect","fatal"} */
 void ws_send_error(struct ws *ws, err_t e, bool reconnect, bool fatal);

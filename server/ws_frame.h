@@ -15,8 +15,8 @@ enum ws_event {
     WS_EV_MESSAGE, /* p->op, p->msg */
     WS_EV_PING,    /* p->control, p->control_n */
     WS_EV_PONG,
-    WS_EV_CLOSE,   /* p->code (1005 = none given) */
-    WS_EV_ERROR    /* p->code is what to close with: 1002, 1007, 1008, 1009. Feed nothing more */
+    WS_EV_CLOSE, /* p->code (1005 = none given) */
+    WS_EV_ERROR  /* p->code is what to close with: 1002, 1007, 1008, 1009. Feed nothing more */
 };
 struct utf8_check {
     uint8_t need, lo, hi; /* continuation bytes due; bounds of the next one */

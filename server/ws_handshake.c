@@ -81,7 +81,8 @@ void ws_answer_head(struct xchg *x) {
     req->res.reason = "Switching Protocols";
     const char *accept = accept_value(x);
     h2o_add_header_by_str(&req->pool, &req->res.headers, H2O_STRLIT("upgrade"), 1, NULL, H2O_STRLIT("websocket"));
-    h2o_add_header_by_str(&req->pool, &req->res.headers, H2O_STRLIT("sec-websocket-accept"), 0, NULL, accept, strlen(accept));
+    h2o_add_header_by_str(&req->pool, &req->res.headers, H2O_STRLIT("sec-websocket-accept"), 0, NULL, accept,
+                          strlen(accept));
     h2o_add_header_by_str(&req->pool, &req->res.headers, H2O_STRLIT("x-request-id"), 0, NULL, x->r.request_id,
                           strlen(x->r.request_id));
     if (x->ws_subprotocol)

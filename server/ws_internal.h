@@ -9,7 +9,7 @@ enum {
     WS_KEY_MAX = 64,
     WS_MAX_MESSAGE = 64 << 10,
     WS_MAX_QUEUED = 1 << 20,
-    WS_MAX_PONGS = 16,      /* pings answered before the peer has taken an answer */
+    WS_MAX_PONGS = 16, /* pings answered before the peer has taken an answer */
     WS_FRAMES_PER_TICK = 256,
     WS_CLOSE_MS = 5000,
     WS_STALL_MS = 60000,

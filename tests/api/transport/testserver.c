@@ -43,7 +43,9 @@ static err_t authenticate(struct request *r, const struct credentials *c) {
 static err_t authorize(struct request *r, const char *permission, const char *read_permission, const char *scope) {
     (void)read_permission;
     (void)scope;
-    return r->who == &alice ? NULL : err_detail(err_new(ERR_FORBIDDEN, "%s is not granted", permission), "permission", permission);
+    return r->who == &alice
+               ? NULL
+               : err_detail(err_new(ERR_FORBIDDEN, "%s is not granted", permission), "permission", permission);
 }
 
 static err_t audit(struct request *r, const struct audit_note *note, int status, err_t failure) {
@@ -51,7 +53,9 @@ static err_t audit(struct request *r, const struct audit_note *note, int status,
     (void)status;
     (void)failure;
     count.audited += 1;
-    return note->resource_id && z_eq(note->resource_id, "refuse") ? err_new(ERR_AUDIT_UNAVAILABLE, "no audit, no effect") : NULL;
+    return note->resource_id && z_eq(note->resource_id, "refuse")
+               ? err_new(ERR_AUDIT_UNAVAILABLE, "no audit, no effect")
+               : NULL;
 }
 
 static const char *principal_key(const struct principal *who) { return who && who != &nobody ? who->name : NULL; }
@@ -171,20 +175,25 @@ static err_t put_item(struct request *r, struct reply *out) {
 }
 
 static err_t get_me(struct request *r, struct reply *out) {
-    return reply_json_text(out, 200, str_of(arena_printf(r->a, "{\"name\":\"%s\",\"cookie\":%s}", r->who->name, r->cookie_auth ? "true" : "false")));
+    return reply_json_text(
+        out, 200,
+        str_of(arena_printf(r->a, "{\"name\":\"%s\",\"cookie\":%s}", r->who->name, r->cookie_auth ? "true" : "false")));
 }
 
 static err_t get_counters(struct request *r, struct reply *out) {
     struct fiber_stats f = fiber_stats_get();
     struct arena_stats a = arena_stats_get();
     struct admission_stats s = admission_stats_get();
-    return reply_json_text(out, 200, str_of(arena_printf(r->a,
-        "{\"started\":%llu,\"cancelled\":%llu,\"audited\":%llu,\"wsClosed\":%llu,\"wsMessages\":%llu,\"wsLastCode\":%d,"
-        "\"streamGone\":%llu,\"fibers\":%llu,\"arenas\":%llu,\"conns\":%u,\"running\":%u,\"charged\":%llu}",
-        (unsigned long long)count.started, (unsigned long long)count.cancelled, (unsigned long long)count.audited,
-        (unsigned long long)count.ws_closed, (unsigned long long)count.ws_messages, count.ws_last_code,
-        (unsigned long long)count.stream_gone, (unsigned long long)f.live, (unsigned long long)a.live, s.conns, s.running,
-        (unsigned long long)s.charged)));
+    return reply_json_text(
+        out, 200,
+        str_of(arena_printf(
+            r->a,
+            "{\"started\":%llu,\"cancelled\":%llu,\"audited\":%llu,\"wsClosed\":%llu,\"wsMessages\":%llu,\"wsLastCode\":%d,"
+            "\"streamGone\":%llu,\"fibers\":%llu,\"arenas\":%llu,\"conns\":%u,\"running\":%u,\"charged\":%llu}",
+            (unsigned long long)count.started, (unsigned long long)count.cancelled, (unsigned long long)count.audited,
+            (unsigned long long)count.ws_closed, (unsigned long long)count.ws_messages, count.ws_last_code,
+            (unsigned long long)count.stream_gone, (unsigned long long)f.live, (unsigned long long)a.live, s.conns,
+            s.running, (unsigned long long)s.charged)));
 }
 
 static err_t get_metrics(struct request *r, struct reply *out) {
@@ -309,7 +318,8 @@ static const struct route ROUTES[] = {
     ROUTE(GET, "/api/v1/echo", AUTH_PUBLIC, NULL, get_echo, .query = "q", .summary = "Echo"),
     ROUTE(GET, "/api/v1/inline", AUTH_PUBLIC, NULL, get_echo, .query = "q", .flags = ROUTE_INLINE),
     ROUTE(POST, "/api/v1/raw", AUTH_PUBLIC, NULL, post_raw, .flags = ROUTE_RAW_BODY | ROUTE_NO_AUDIT),
-    ROUTE(POST, "/api/v1/things", AUTH_PERMISSION, "thing:create", post_thing, .request_schema = "TestThing", .audit = "thing.create"),
+    ROUTE(POST, "/api/v1/things", AUTH_PERMISSION, "thing:create", post_thing, .request_schema = "TestThing",
+          .audit = "thing.create"),
     ROUTE(POST, "/api/v1/public-things", AUTH_PUBLIC, NULL, post_thing, .request_schema = "TestThing"),
     ROUTE(GET, "/api/v1/slow", AUTH_PUBLIC, NULL, get_slow, .query = "ms", .flags = ROUTE_SSE),
     ROUTE(GET, "/api/v1/timed", AUTH_PUBLIC, NULL, get_slow, .query = "ms"),

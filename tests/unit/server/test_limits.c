@@ -152,8 +152,11 @@ static int teardown(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(burst_then_rate),      cmocka_unit_test(refusal_says_when),
-                                       cmocka_unit_test(table_is_bounded),     cmocka_unit_test(connections_are_capped),
-                                       cmocka_unit_test(credit_runs_out_and_comes_back), cmocka_unit_test(running_requests_are_capped)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(burst_then_rate),
+                                       cmocka_unit_test(refusal_says_when),
+                                       cmocka_unit_test(table_is_bounded),
+                                       cmocka_unit_test(connections_are_capped),
+                                       cmocka_unit_test(credit_runs_out_and_comes_back),
+                                       cmocka_unit_test(running_requests_are_capped)};
     return cmocka_run_group_tests(tests, setup, teardown);
 }

@@ -25,10 +25,11 @@ static void good_paths(void **state) {
 
 static void bad_paths(void **state) {
     (void)state;
-    static const char *const BAD[] = {"",      "a",      "//",      "/a/",     "/a//b",  "/.",      "/..",     "/a/../b", "/a/./b",
-                                      "/%2e",  "/%2E%2e/a", "/a%2fb", "/a%2Fb", "/a%5cb", "/a\\b",  "/a;b",    "/a%3bb",  "/a%00",
-                                      "/a%0a", "/a%7f",  "/%61",    "/%",       "/%4",    "/%zz",    "/a b",    "/a\tb",   "/\x80",
-                                      "/%ff",  "/%c0%ae", "/%ed%a0%80", "/a%2"};
+    static const char *const BAD[] = {"",        "a",          "//",     "/a/",       "/a//b",  "/.",     "/..",
+                                      "/a/../b", "/a/./b",     "/%2e",   "/%2E%2e/a", "/a%2fb", "/a%2Fb", "/a%5cb",
+                                      "/a\\b",   "/a;b",       "/a%3bb", "/a%00",     "/a%0a",  "/a%7f",  "/%61",
+                                      "/%",      "/%4",        "/%zz",   "/a b",      "/a\tb",  "/\x80",  "/%ff",
+                                      "/%c0%ae", "/%ed%a0%80", "/a%2"};
     for (size_t i = 0; i < ARRAY_LEN(BAD); i++)
         assert_string_equal(canonical(BAD[i]), "BAD_PATH");
     struct str s;
@@ -90,7 +91,8 @@ static int teardown(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(good_paths), cmocka_unit_test(bad_paths), cmocka_unit_test(long_paths),
-                                       cmocka_unit_test(queries), cmocka_unit_test(too_many_parameters)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(good_paths), cmocka_unit_test(bad_paths),
+                                       cmocka_unit_test(long_paths), cmocka_unit_test(queries),
+                                       cmocka_unit_test(too_many_parameters)};
     return cmocka_run_group_tests(tests, setup, teardown);
 }

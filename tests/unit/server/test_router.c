@@ -74,7 +74,8 @@ static void wrong_methods_tell_the_right_ones(void **state) {
 
 static void unknown_paths_are_unknown(void **state) {
     (void)state;
-    static const char *const PATHS[] = {"/", "", "/api", "/api/v1", "/api/v1/apps/a/b", "/api/v1/appsx", "/health/x", "/Health"};
+    static const char *const PATHS[] = {"/",         "",       "/api", "/api/v1", "/api/v1/apps/a/b", "/api/v1/appsx",
+                                        "/health/x", "/Health"};
     for (size_t i = 0; i < ARRAY_LEN(PATHS); i++) {
         struct route_match m = find(HTTP_GET, PATHS[i]);
         assert_null(m.route);

@@ -18,8 +18,9 @@ static const char APP[] =
     "\"text\":{\"type\":\"string\",\"minLength\":2,\"maxLength\":3},"
     "\"set\":{\"type\":\"array\",\"uniqueItems\":true,\"minItems\":1},"
     "\"fixed\":{\"const\":\"x\"}}}";
-static const char ENV[] = "{\"type\":\"object\",\"properties\":{\"vars\":{\"type\":\"array\",\"items\":{\"type\":\"object\","
-                          "\"required\":[\"k\"],\"properties\":{\"k\":{\"type\":\"string\"},\"v\":{}}}}}}";
+static const char ENV[] =
+    "{\"type\":\"object\",\"properties\":{\"vars\":{\"type\":\"array\",\"items\":{\"type\":\"object\","
+    "\"required\":[\"k\"],\"properties\":{\"k\":{\"type\":\"string\"},\"v\":{}}}}}}";
 
 /* "CODE pointer" or "ok" */
 static const char *check(const char *text) {
@@ -36,7 +37,8 @@ static void table(void **state) {
         const char *body, *want;
     } ROWS[] = {
         {"{\"name\":\"a\",\"env\":{}}", "ok"},
-        {"{\"name\":\"a\",\"env\":{\"vars\":[{\"k\":\"x\",\"v\":[1,{\"a\":2}]}]},\"id\":null,\"n\":2.5,\"fixed\":\"x\"}", "ok"},
+        {"{\"name\":\"a\",\"env\":{\"vars\":[{\"k\":\"x\",\"v\":[1,{\"a\":2}]}]},\"id\":null,\"n\":2.5,\"fixed\":\"x\"}",
+         "ok"},
         {"[]", "SCHEMA_VIOLATION "},
         {"null", "SCHEMA_VIOLATION "},
         {"{}", "MISSING_REQUIRED_FIELD /name"},

@@ -39,9 +39,11 @@ static void run(const struct buf *in, size_t step, char *out, size_t cap) {
         assert_true(used <= feed);
         at += used;
         if (ev == WS_EV_MESSAGE)
-            n += (size_t)snprintf(out + n, cap - n, "%s(%.*s) ", p.op == WS_OP_TEXT ? "text" : "binary", (int)p.msg.n, p.msg.p ? p.msg.p : "");
+            n += (size_t)snprintf(out + n, cap - n, "%s(%.*s) ", p.op == WS_OP_TEXT ? "text" : "binary", (int)p.msg.n,
+                                  p.msg.p ? p.msg.p : "");
         else if (ev == WS_EV_PING || ev == WS_EV_PONG)
-            n += (size_t)snprintf(out + n, cap - n, "%s(%.*s) ", ev == WS_EV_PING ? "ping" : "pong", (int)p.control_n, (const char *)p.control);
+            n += (size_t)snprintf(out + n, cap - n, "%s(%.*s) ", ev == WS_EV_PING ? "ping" : "pong", (int)p.control_n,
+                                  (const char *)p.control);
         else if (ev == WS_EV_CLOSE || ev == WS_EV_ERROR) {
             n += (size_t)snprintf(out + n, cap - n, "%s(%d) ", ev == WS_EV_CLOSE ? "close" : "error", p.code);
             break;
@@ -72,7 +74,10 @@ static void messages_and_controls(void **state) {
     frame(&b, 0x8a, "", 0);
     frame(&b, 0x80, "", 0);
     frame(&b, 0x82, "", 0);
-    frame(&b, 0x88, "\x03\xe8" "bye", 5);
+    frame(&b, 0x88,
+          "\x03\xe8"
+          "bye",
+          5);
     expect(&b, "text(hello) ping(p) pong() text(a\xc3\xa9) binary() close(1000) ");
 }
 
@@ -84,12 +89,23 @@ static void broken_frames(void **state) {
         size_t n;
         const char *want;
     } ROWS[] = {
-        {0xc1, "x", 1, "error(1002) "},          {0x91, "x", 1, "error(1002) "},       {0x83, "x", 1, "error(1002) "},
-        {0x8b, "x", 1, "error(1002) "},          {0x09, "x", 1, "error(1002) "},       {0x80, "x", 1, "error(1002) "},
-        {0x81, "\xff", 1, "error(1007) "},       {0x81, "\xc3", 1, "error(1007) "},    {0x81, "\xc0\x80", 2, "error(1007) "},
-        {0x81, "\xed\xa0\x80", 3, "error(1007) "}, {0x81, "\xf4\x90\x80\x80", 4, "error(1007) "},
-        {0x88, "x", 1, "error(1002) "},          {0x88, "\x03\xed", 2, "error(1002) "}, {0x88, "\x03\xee", 2, "error(1002) "},
-        {0x88, "\x13\x88", 2, "error(1002) "},   {0x88, "\x0b\xb8", 2, "close(3000) "}, {0x88, "", 0, "close(1005) "},
+        {0xc1, "x", 1, "error(1002) "},
+        {0x91, "x", 1, "error(1002) "},
+        {0x83, "x", 1, "error(1002) "},
+        {0x8b, "x", 1, "error(1002) "},
+        {0x09, "x", 1, "error(1002) "},
+        {0x80, "x", 1, "error(1002) "},
+        {0x81, "\xff", 1, "error(1007) "},
+        {0x81, "\xc3", 1, "error(1007) "},
+        {0x81, "\xc0\x80", 2, "error(1007) "},
+        {0x81, "\xed\xa0\x80", 3, "error(1007) "},
+        {0x81, "\xf4\x90\x80\x80", 4, "error(1007) "},
+        {0x88, "x", 1, "error(1002) "},
+        {0x88, "\x03\xed", 2, "error(1002) "},
+        {0x88, "\x03\xee", 2, "error(1002) "},
+        {0x88, "\x13\x88", 2, "error(1002) "},
+        {0x88, "\x0b\xb8", 2, "close(3000) "},
+        {0x88, "", 0, "close(1005) "},
         {0x88, "\x03\xe8\xff", 3, "error(1007) "},
     };
     for (size_t i = 0; i < ARRAY_LEN(ROWS); i++) {
@@ -110,7 +126,10 @@ static void announced_sizes_allocate_nothing(void **state) {
         const uint8_t *p;
         size_t n;
         int code;
-    } ROWS[] = {{BIG, sizeof(BIG), 1009}, {NEGATIVE, sizeof(NEGATIVE), 1002}, {PADDED, sizeof(PADDED), 1002}, {BARE, sizeof(BARE), 1002}};
+    } ROWS[] = {{BIG, sizeof(BIG), 1009},
+                {NEGATIVE, sizeof(NEGATIVE), 1002},
+                {PADDED, sizeof(PADDED), 1002},
+                {BARE, sizeof(BARE), 1002}};
     for (size_t i = 0; i < ARRAY_LEN(ROWS); i++) {
         struct ws_parser p;
         size_t used;
@@ -165,8 +184,11 @@ static void heads(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(messages_and_controls), cmocka_unit_test(broken_frames), cmocka_unit_test(announced_sizes_allocate_nothing),
-        cmocka_unit_test(limits),                cmocka_unit_test(random_bytes_never_hang), cmocka_unit_test(heads)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(messages_and_controls),
+                                       cmocka_unit_test(broken_frames),
+                                       cmocka_unit_test(announced_sizes_allocate_nothing),
+                                       cmocka_unit_test(limits),
+                                       cmocka_unit_test(random_bytes_never_hang),
+                                       cmocka_unit_test(heads)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

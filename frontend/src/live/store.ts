@@ -3,7 +3,7 @@ import type { Activity, ContainerEvent, DeploymentProgress, LiveEvent, Task } fr
 import type { LinkState } from "./socket";
 
 export type Kind = "application" | "container" | "node" | "repository" | "task" | "deployment";
-export type OpProgress = DeploymentProgress["op"];
+export type OpProgress = DeploymentProgress["op"] & { startedAt?: string; finishedAt?: string };
 
 export interface Patch {
   seq: number;
@@ -116,7 +116,9 @@ function takeProgress(next: LiveState, event: LiveEvent): void {
   const p = event.payload as DeploymentProgress;
   const known = next.progress[p.deploymentId];
   if (known && event.seq <= known.seq) return;
-  const ops = { ...known?.ops, [p.op.id]: p.op };
+  const over = p.op.state !== "running" && p.op.state !== "pending";
+  const startedAt = known?.ops[p.op.id]?.startedAt ?? (p.op.state === "running" ? event.time : undefined);
+  const ops = { ...known?.ops, [p.op.id]: { ...p.op, startedAt, finishedAt: over ? event.time : undefined } };
   next.progress = { ...next.progress, [p.deploymentId]: { ops, done: p.done, total: p.total, seq: event.seq } };
 }
 

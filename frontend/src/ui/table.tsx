@@ -148,7 +148,7 @@ export function DataTable<T>({ label, columns, rows, rowKey, onOpen, selected, k
     );
   }
   return (
-    <Box sx={{ overflowX: "auto" }} tabIndex={0} role="region" aria-label={label}>
+    <Box sx={{ overflowX: "auto", position: "relative" }} tabIndex={0} role="region" aria-label={label}>
       <Table aria-label={label} sx={{ minWidth: 720 }}>
         <TableHead>
           <TableRow>

@@ -117,7 +117,7 @@ export default function Palette({ onClose, onHelp }: { onClose: () => void; onHe
           value={query}
           onChange={(e: React.ChangeEvent<HTMLInputElement>) => setQuery(e.target.value)}
           onKeyDown={onKeyDown}
-          sx={{ flex: 1, border: 0, outline: 0, background: "none", font: "inherit", fontSize: 15, color: "inherit", minWidth: 0 }}
+          sx={{ flex: 1, border: 0, outline: 0, background: "none", font: "inherit", fontSize: 15, color: "inherit", minWidth: 0, "&:focus-visible": { outline: 0 } }}
         />
         <Kbd>Esc</Kbd>
       </Box>

@@ -14,7 +14,8 @@ import { Nav } from "./Nav";
 import { NAV } from "./entries";
 import { TopBar } from "./TopBar";
 
-const Palette = lazy(() => import("./Palette"));
+const loadPalette = () => import("./Palette");
+const Palette = lazy(loadPalette);
 const TaskDrawer = lazy(() => import("./TaskDrawer"));
 const SLIM_KEY = "df-nav-slim";
 
@@ -62,6 +63,11 @@ function Frame() {
     startLive(client);
     return announceTasks();
   }, [client]);
+  useEffect(() => {
+    // Fetched ahead: letters typed right after Ctrl-K must find the field.
+    const t = setTimeout(() => void loadPalette(), 1_500);
+    return () => clearTimeout(t);
+  }, []);
   useTopics(["task.status", "application.status", "application.deleted", "node.status"]);
   usePrefixKey("g");
   useHotkeys({

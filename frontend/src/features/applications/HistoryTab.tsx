@@ -70,7 +70,7 @@ function Entry({ d, current, last, onOpen, onRollback }: { d: Deployment; curren
               {d.user ? `, ${actorName(d.user)}` : ""}
             </Box>
             {total > 0 && <span className="df-num">{done === total ? plural(total, "operation") : `${done} of ${plural(total, "operation")}`}</span>}
-            <span className="df-num">{duration(d.durationMs)}</span>
+            {d.durationMs !== null && <span className="df-num">{duration(d.durationMs)}</span>}
             <RelTime time={d.startedAt} empty="not started" />
           </Box>
           {d.error && <Box sx={{ mt: 0.5, fontSize: 12.5, color: "var(--df-bad)", overflowWrap: "anywhere" }}>{d.error.message}</Box>}

@@ -21,7 +21,7 @@ export function useLiveDeployment(id: string | undefined): Deployment | undefine
     if (!data || !progress || (data.status !== "running" && data.status !== "pending")) return data;
     const ops = data.ops?.map((op) => {
       const live = progress.ops[op.id];
-      return live ? { ...op, state: live.state, error: live.error ?? op.error } : op;
+      return live ? { ...op, state: live.state, error: live.error ?? op.error, startedAt: op.startedAt ?? live.startedAt ?? null, finishedAt: op.finishedAt ?? live.finishedAt ?? null } : op;
     });
     return { ...data, ops };
   }, [data, progress]);

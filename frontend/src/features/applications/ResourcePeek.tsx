@@ -87,7 +87,7 @@ export function ResourcePeek({ app, node, all, onClose, onOpen }: { app: Applica
                 <Box sx={{ fontWeight: 600, fontSize: 13, mb: 0.5 }}>Contains</Box>
                 {kids.map((k) => (
                   <Box key={k.id} component="button" type="button" onClick={() => onOpen(k.id)} sx={{ font: "inherit", fontSize: 13, color: "inherit", display: "flex", width: "100%", alignItems: "center", gap: 1, border: 0, borderTop: "1px solid var(--df-line)", background: "none", py: 0.75, cursor: "pointer", "&:hover": { color: "var(--df-accent)" } }}>
-                    <StatusIcon status={k.health?.status ?? "Unknown"} />
+                    {k.health && <StatusIcon status={k.health.status} />}
                     <span className="df-ellipsis">{k.name}</span>
                     <Box component="span" sx={{ ml: "auto", color: "var(--df-muted)" }}>
                       {k.kind}

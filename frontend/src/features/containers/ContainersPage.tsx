@@ -4,7 +4,7 @@ import { Container as ContainerIcon } from "lucide-react";
 import { Link, useNavigate } from "react-router";
 import type { Container } from "@/api/types";
 import { queries, useTopics } from "@/live/queries";
-import { Id, Middle, RelTime } from "@/ui/atoms";
+import { Middle, RelTime } from "@/ui/atoms";
 import { FilterChips, FilterField, matches } from "@/ui/filter";
 import { plural } from "@/ui/format";
 import { PageBody, PageHeader } from "@/ui/page";
@@ -61,7 +61,6 @@ const columns: Column<Container>[] = [
   { id: "node", header: "Node", width: 110, sort: (c) => c.node.name, cell: (c) => c.node.name },
   { id: "ports", header: "Ports", width: 120, cell: (c) => (portsText(c) ? <span className="df-num">{portsText(c)}</span> : null) },
   { id: "started", header: "Started", width: 120, sort: (c) => c.startedAt ?? "", cell: (c) => <RelTime time={c.startedAt} /> },
-  { id: "id", header: "Id", width: 130, cell: (c) => <Id value={c.id} label="container id" /> },
   { id: "actions", header: "", width: 84, align: "right", cell: (c) => <ContainerActions id={c.id} name={c.name} state={c.state} /> },
 ];
 

@@ -38,10 +38,10 @@ SELECT $1, o->>'id', row_number() OVER (), o->>'kind', left(coalesce(o->>'object
 ON CONFLICT (deployment_id, op_id) DO UPDATE SET state = 'pending', fence = excluded.fence, error = NULL, started_at = NULL, finished_at = NULL;
 
 -- name: gitops_op_state
-UPDATE deployment_ops SET state = $3, error = $4::jsonb, after = coalesce($5::jsonb, after), fence = $6,
-       attempt = attempt + CASE WHEN $3 = 'running' THEN 1 ELSE 0 END,
-       started_at = CASE WHEN $3 = 'running' THEN now() ELSE started_at END,
-       finished_at = CASE WHEN $3 IN ('succeeded', 'failed', 'skipped', 'cancelled') THEN now() END
+UPDATE deployment_ops SET state = $3::text, error = $4::jsonb, after = coalesce($5::jsonb, after), fence = $6,
+       attempt = attempt + CASE WHEN $3::text = 'running' THEN 1 ELSE 0 END,
+       started_at = CASE WHEN $3::text = 'running' THEN now() ELSE started_at END,
+       finished_at = CASE WHEN $3::text IN ('succeeded', 'failed', 'skipped', 'cancelled') THEN now() END
  WHERE deployment_id = $1 AND op_id = $2;
 
 -- name: gitops_deployment_log
@@ -58,9 +58,9 @@ UPDATE deployments SET status = $2, error = $3::jsonb, image_digests = coalesce(
 UPDATE applications SET current_job_id = $2, health_status = 'Progressing', desired_commit = $3, last_deployment_id = $4 WHERE id = $1;
 
 -- name: gitops_app_deployed
-UPDATE applications SET current_job_id = NULL, sync_status = $2, health_status = $3, deployed_commit = $4, status_reasons = $5::jsonb,
+UPDATE applications SET current_job_id = NULL, sync_status = $2, health_status = $3, deployed_commit = $4::text, status_reasons = $5::jsonb,
        sync_failures = 0, last_synced_at = now(), observed_at = now(), status = status - 'error',
-       fenced_commit = CASE WHEN $6 <> '' THEN $6 WHEN fenced_commit = $4 THEN NULL ELSE fenced_commit END
+       fenced_commit = CASE WHEN $6::text <> '' THEN $6::text WHEN fenced_commit = $4::text THEN NULL ELSE fenced_commit END
  WHERE id = $1;
 
 -- name: gitops_app_failed

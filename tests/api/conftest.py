@@ -361,3 +361,9 @@ def make_org(admin, name=None):
 @pytest.fixture
 def org(admin):
     return make_org(admin)
+
+
+# ---- nodes, repositories, applications --------------------------------------------------------------
+
+from live import *  # noqa: E402,F401,F403
+from live import _live_owner  # noqa: E402,F401

@@ -154,6 +154,8 @@ static err_t parse_scp(struct arena *a, struct str s, struct git_url *u) {
 
 static err_t parse_local(struct arena *a, struct str path, struct git_url *u) {
     u->scheme = GIT_LOCAL;
+    if (path.n == 0 || path.p[0] != '/')
+        return bad("a local path must be absolute"); /* what follows file:// must not read as another kind of URL */
     TRY(take_path(a, path, u));
     u->text = u->path;
     return NULL;

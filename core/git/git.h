@@ -67,6 +67,17 @@ struct git_entry {
  * submodule in the way), ERR_TOO_LARGE. ret_oid may be NULL. */
 MUST_CHECK err_t git_read(struct arena *a, const char *mirror_dir, const char *sha, const char *path, size_t max, uint64_t deadline,
                           struct str *ret, const char **ret_oid);
+/** A longer piece of work that reads many files, on a git worker thread: build it, copy everything it needs into its arena and
+ * its argument (nothing of the caller's may be touched by fn), run it once. fn runs with arena_current() = its arena; results
+ * in there live as long as `a` afterwards. */
+struct git_work;
+struct git_files;
+struct git_work *git_work_new(const char *mirror_dir, const char *sha, size_t arg_size, void **ret_arg /* zeroed */);
+struct arena *git_work_arena(struct git_work *w);
+/** YIELDS. `w` is gone afterwards, whatever happens. */
+MUST_CHECK err_t git_work_run(struct git_work *w, struct arena *a, err_t (*fn)(struct git_files *f, struct arena *a, void *arg), uint64_t deadline);
+/** On the worker: one file, as git_read. */
+MUST_CHECK err_t git_files_read(struct git_files *f, const char *path, size_t max, struct str *ret);
 /** YIELDS. Entries below `dir` ("" = root), recursive on request, at most `limit` (ERR_GIT_LIMIT beyond). Sorted by path. */
 MUST_CHECK err_t git_list(struct arena *a, const char *mirror_dir, const char *sha, const char *dir, bool recursive, size_t limit,
                           uint64_t deadline, struct git_entry **ret, size_t *ret_n);

@@ -126,37 +126,93 @@ static err_t walk(struct git_job *job, git_repository *repo, git_tree *root, con
     return err;
 }
 
-static err_t read_blob(struct git_job *job, git_repository *repo, const git_tree_entry *e) {
-    struct read_in *in = job->in;
-    struct read_out *out = job->out;
+static err_t read_blob(struct git_job *job, git_repository *repo, const git_tree_entry *e, const char *path, size_t max, struct str *ret) {
     if (git_tree_entry_type(e) != GIT_OBJECT_BLOB)
-        return err_new(ERR_NOT_FOUND, "'%s' is a directory", in->path);
+        return err_new(ERR_NOT_FOUND, "'%s' is a directory", path);
     git_blob *blob = NULL;
     int rc = git_blob_lookup(&blob, repo, git_tree_entry_id(e));
     if (rc < 0)
         return git_err(rc, "read file");
     size_t n = (size_t)git_blob_rawsize(blob);
     err_t err = NULL;
-    if (n > in->max)
-        err = err_new(ERR_TOO_LARGE, "'%s' has %zu bytes; at most %zu are read", in->path, n, in->max);
+    if (n > max)
+        err = err_new(ERR_TOO_LARGE, "'%s' has %zu bytes; at most %zu are read", path, n, max);
     else
-        out->text = str_dup(job->a, str_n(git_blob_rawcontent(blob), n));
-    out->oid = oid_text(job->a, git_tree_entry_id(e));
+        *ret = str_dup(job->a, str_n(git_blob_rawcontent(blob), n));
     git_blob_free(blob);
     return err;
 }
 
 static err_t read_job(struct git_job *job, git_repository *repo) {
     struct read_in *in = job->in;
+    struct read_out *out = job->out;
     git_tree *root = NULL;
     git_tree_entry *e = NULL;
     TRY(tree_open(job, repo, in->ref, &root));
     err_t err = walk(job, repo, root, in->path, &e);
     if (err == NULL)
-        err = read_blob(job, repo, e);
+        err = read_blob(job, repo, e, in->path, in->max, &out->text);
+    if (err == NULL)
+        out->oid = oid_text(job->a, git_tree_entry_id(e));
     git_tree_entry_free(e);
     git_tree_free(root);
     return err;
+}
+
+/* --- whole pieces of work beside the repository --- */
+
+struct git_files {
+    struct git_job *job;
+    git_repository *repo;
+    git_tree *root;
+};
+
+err_t git_files_read(struct git_files *f, const char *path, size_t max, struct str *ret) {
+    git_tree_entry *e = NULL;
+    const char *clean;
+    TRY(git_path_clean(f->job->a, path, &clean));
+    err_t err = walk(f->job, f->repo, f->root, clean, &e);
+    if (err == NULL)
+        err = read_blob(f->job, f->repo, e, clean, max, ret);
+    git_tree_entry_free(e);
+    return err;
+}
+
+struct files_in {
+    const char *sha;
+    err_t (*fn)(struct git_files *f, struct arena *a, void *arg);
+    void *arg;
+};
+
+static err_t files_job(struct git_job *job, git_repository *repo) {
+    struct files_in *in = job->in;
+    struct git_files f = {job, repo, NULL};
+    TRY(tree_open(job, repo, in->sha, &f.root));
+    err_t err = in->fn(&f, job->a, in->arg);
+    git_tree_free(f.root);
+    return err;
+}
+
+struct git_work *git_work_new(const char *mirror_dir, const char *sha, size_t arg_size, void **ret_arg) {
+    struct git_job *job = git_job_new(mirror_dir, files_job);
+    struct files_in *in = arena_new_obj(job->a, struct files_in);
+    in->sha = arena_strdup(job->a, sha);
+    in->arg = *ret_arg = arena_zalloc(job->a, arg_size);
+    job->in = in;
+    return (struct git_work *)job;
+}
+
+struct arena *git_work_arena(struct git_work *w) { return ((struct git_job *)w)->a; }
+
+static void drop_arena(void *a) { arena_unref(a); }
+
+err_t git_work_run(struct git_work *w, struct arena *a, err_t (*fn)(struct git_files *f, struct arena *a, void *arg), uint64_t deadline) {
+    struct git_job *job = (struct git_job *)w;
+    ((struct files_in *)job->in)->fn = fn;
+    TRY(git_job_run(job, deadline));
+    arena_on_free(a, drop_arena, arena_ref(job->a));
+    git_job_free(job);
+    return NULL;
 }
 
 static enum git_entry_kind kind_of(const git_tree_entry *e) {

@@ -128,7 +128,8 @@ TEST(silent_server_is_given_up) {
     struct str port;
     OK(proc_spawn(&conf, &p));
     OK(stream_read(proc_stdout(p), soon(), &port));
-    r.url = arena_printf(arena_current(), "http://127.0.0.1:%.*s/x", (int)port.n - 1, port.p);
+    port = str_trim(port);
+    r.url = arena_printf(arena_current(), "http://127.0.0.1:%.*s/x", STR_ARG(port));
     FAILS(ERR_GIT_LIMIT, git_ls_remote(arena_current(), &r, NULL, deadline_in(700), &ref));
     proc_close(p);
     return NULL;

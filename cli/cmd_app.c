@@ -35,7 +35,7 @@ static err_t follow_task(struct client *c, struct arena *a, const char *id, uint
     for (;;) {
         struct json *task, *log;
         TRY(client_call(c, a, "GET", arena_printf(a, "/api/v1/tasks/%s", id), NULL, NULL, NULL, &task));
-        TRY(client_call(c, a, "GET", arena_printf(a, "/api/v1/tasks/%s/log?after=%lld", id, (long long)seen), NULL, NULL, NULL, &log));
+        TRY(client_call(c, a, "GET", arena_printf(a, "/api/v1/tasks/%s/log?limit=1000&cursor=%lld", id, (long long)seen), NULL, NULL, NULL, &log));
         const struct json *lines = json_get(log, "items");
         for (size_t i = 0; i < json_len(lines); i++) {
             const struct json *l = json_at(lines, i);

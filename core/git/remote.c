@@ -1,7 +1,9 @@
-#include <sys/stat.h>
+#include <stdlib.h>
 #include "core/async/net.h"
 #include "core/async/proc.h"
 #include "core/async/wait.h"
+#include "core/base/check.h"
+#include "core/base/map.h"
 #include "core/git/helper.h"
 
 /* At most so many children at once, the rest queue: a poll storm must not fork without bound. */
@@ -80,7 +82,9 @@ static err_t call(struct arena *a, const struct git_remote_conf *conf, const cha
     TRY(children_take(deadline));
     err_t e = run_child(a, helper_request_text(a, op, conf, mirror, ref), deadline, ret);
     sem_release(&children);
-    return e ? err_wrap(e, "%s", url.text) : NULL;
+    if (e == NULL || e->code == ERR_CANCELLED)
+        return e;
+    return err_new(e->code, "%s: %s", url.text, e->message);
 }
 
 err_t git_ls_remote(struct arena *a, const struct git_remote_conf *conf, const char *ref, uint64_t deadline, struct git_ref *ret) {
@@ -93,9 +97,50 @@ err_t git_ls_remote(struct arena *a, const struct git_remote_conf *conf, const c
     return NULL;
 }
 
-err_t git_fetch(const struct git_remote_conf *conf, const char *mirror_dir, const char *ref, uint64_t deadline) {
+/* Two fetches into one mirror at once would race on creating it and on its refs. */
+static struct map locks; /* mirror -> struct mirror_lock * */
+struct mirror_lock {
+    struct mutex m;
+    size_t users;
+};
+
+static struct mirror_lock *lock_of(const char *mirror_dir) {
+    if (locks.nslots == 0 && locks.n == 0)
+        map_init(&locks, NULL);
+    struct mirror_lock *l = map_getz(&locks, mirror_dir);
+    if (l == NULL) {
+        l = calloc(1, sizeof(*l));
+        CHECK(l != NULL);
+        mutex_init(&l->m);
+        map_setz(&locks, mirror_dir, l);
+    }
+    l->users++;
+    return l;
+}
+
+static void lock_drop(const char *mirror_dir, struct mirror_lock *l) {
+    if (--l->users > 0)
+        return;
+    (void)map_del(&locks, str_of(mirror_dir));
+    mutex_done(&l->m);
+    free(l);
+    if (locks.n == 0)
+        map_done(&locks);
+}
+
+static err_t fetch_locked(struct arena *a, const struct git_remote_conf *conf, const char *mirror_dir, const char *ref, uint64_t deadline,
+                          struct mirror_lock *l) {
     struct json *j;
-    AUTO(arena) a = arena_new("git.fetch", 0);
+    TRY(mutex_lock(&l->m, deadline));
     err_t e = call(a, conf, "fetch", mirror_dir, ref, deadline, &j);
+    mutex_unlock(&l->m);
+    return e;
+}
+
+err_t git_fetch(const struct git_remote_conf *conf, const char *mirror_dir, const char *ref, uint64_t deadline) {
+    AUTO(arena) a = arena_new("git.fetch", 0);
+    struct mirror_lock *l = lock_of(mirror_dir);
+    err_t e = fetch_locked(a, conf, mirror_dir, ref, deadline, l);
+    lock_drop(mirror_dir, l);
     return e ? err_dup(arena_current(), e) : NULL;
 }

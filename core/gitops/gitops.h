@@ -57,7 +57,7 @@ MUST_CHECK err_t gitops_plan(struct gitops *g, struct arena *a, const char *app_
 MUST_CHECK err_t gitops_resources(struct gitops *g, struct arena *a, const char *app_id, struct json **ret);
 /** YIELDS. {"services":[{name, changes:[...]}]}: field differences between the last deployment and the desired commit. */
 MUST_CHECK err_t gitops_diff(struct gitops *g, struct arena *a, const char *app_id, struct json **ret);
-/** YIELDS. {"project":canonical,"commit":...}: what the desired commit renders to. */
+/** YIELDS. {"rendered":canonical project,"commit","files":[{path,content}]}: what the desired commit renders to, and from what. */
 MUST_CHECK err_t gitops_manifest(struct gitops *g, struct arena *a, const char *app_id, struct json **ret);
 /** YIELDS. Does the remote answer with these credentials? *ret_oid of `ref` (NULL = HEAD), in `a`. */
 MUST_CHECK err_t gitops_repo_test(struct gitops *g, struct arena *a, const char *repo_id, const char *ref, const char **ret_oid);

@@ -137,6 +137,11 @@ struct op {
     int phase;
     bool reversible, destructive;
 };
+/** The tree of the commit appears to the loader as files below this directory. */
+#define SOURCE_ROOT "/repository"
+/** A file as people know it: relative to the repository; NULL stays NULL. */
+const char *source_path(const char *file);
+
 struct plan {
     const char *id, *app_id, *revision, *project;
     VEC(struct op) ops; /* topologically ordered */
@@ -151,6 +156,8 @@ MUST_CHECK err_t plan_build(struct arena *a, const struct desired *want, const s
                             struct plan **ret);
 /** Shape of /plan in the API. */
 struct json *plan_to_json(struct arena *a, const struct plan *p);
+/** Where people find an origin's file: its path in the repository. */
+const char *plan_origin_path(const char *file);
 const char *op_kind_name(enum op_kind k);
 const struct op *plan_op(const struct plan *p, const char *id);
 /** Container name of a replica: container_name, else project-service-number. */

@@ -175,7 +175,7 @@ void plan_files(struct planner *p) {
 
 static err_t port_taken(const struct compose_service *s, const struct compose_port *port, const char *by) {
     err_t e = err_new(ERR_PORT_CONFLICT, "service %s: port %s/%s is already published by container %s (%s:%u)", s->name, port->published,
-                      port->protocol, by, port->origin.file ? port->origin.file : "compose file", port->origin.line);
+                      port->protocol, by, port->origin.file ? plan_origin_path(port->origin.file) : "compose file", port->origin.line);
     e = err_detail(e, "service", s->name);
     e = err_detail(e, "port", port->published);
     return err_detail(e, "container", by);

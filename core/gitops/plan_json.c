@@ -1,5 +1,15 @@
 #include "core/gitops/plan.h"
 
+/* The loader sees the tree of a commit below this directory (source.c). */
+const char *plan_origin_path(const char *file) {
+    static const char root[] = "/repository/";
+    return z_starts(file, root) ? file + sizeof(root) - 1 : file;
+}
+
+const char *source_path(const char *file) {
+    return file && z_starts(file, SOURCE_ROOT "/") ? file + sizeof(SOURCE_ROOT) : file;
+}
+
 static struct json *cause_json(struct arena *a, const struct plan_cause *c) {
     struct json *j = json_object(a);
     json_set_str(a, j, "code", c->code);
@@ -11,7 +21,7 @@ static struct json *cause_json(struct arena *a, const struct plan_cause *c) {
     if (c->to)
         json_set_str(a, j, "to", c->to);
     if (c->origin.file) {
-        json_set_str(a, j, "file", c->origin.file);
+        json_set_str(a, j, "file", plan_origin_path(c->origin.file));
         json_set_int(a, j, "line", c->origin.line);
     }
     return j;

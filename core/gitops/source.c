@@ -2,8 +2,7 @@
 #include "core/docker/tar.h"
 #include "core/gitops/source.h"
 
-/* The tree of the commit appears to the loader as files below this directory; nothing else exists for it. */
-#define ROOT "/repository"
+#define ROOT SOURCE_ROOT
 #define MAX_COMPOSE_BYTES MIB(1)
 
 static const char *inside(const char *absolute) {

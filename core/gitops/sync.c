@@ -173,8 +173,9 @@ static err_t finish(struct sync *s, err_t error) {
     FAULT("sync.before_finish");
     fiber_mask();
     status_now(s, &e.st);
-    if (error && z_eq(e.st.health, "Unknown"))
-        e.st.health = "Degraded";
+    /* Nothing was touched: what ran before still runs as it did. */
+    if (s->want == NULL && s->app->health_status)
+        e.st.health = s->app->health_status;
     err_t w = job_tx(s->job, finish_tx, &e);
     fiber_unmask();
     FAULT("sync.after_finish");

@@ -35,15 +35,36 @@ err_t gitops_plan(struct gitops *g, struct arena *a, const char *app_id, const s
     return NULL;
 }
 
+static err_t add_file(struct gitops *g, struct arena *a, const struct app *app, const char *sha, const char *path, struct json *files) {
+    struct str text;
+    struct json *f = json_object(a);
+    json_set_str(a, f, "path", path);
+    err_t e = git_read(a, repo_mirror(g, a, app->repo_id), sha, path, MIB(1), deadline_in(SECONDS(30)), &text, NULL);
+    if (e && e->code == ERR_CANCELLED)
+        return e;
+    if (e == NULL && str_is_utf8(text))
+        json_set(a, f, "content", json_strn(a, text));
+    json_push(a, files, f);
+    return NULL;
+}
+
 err_t gitops_manifest(struct gitops *g, struct arena *a, const char *app_id, struct json **ret) {
     struct app *app;
     struct desired *want;
+    VEC(const char *) paths = {0};
     TRY(desired_cached(g, app_id, &app, &want));
-    struct json *j = json_object(a), *rendered = source_rendered(a, want);
-    json_set_str(a, j, "commit", want->revision);
-    json_set(a, j, "project", json_get(rendered, "project"));
-    json_set(a, j, "files", json_get(rendered, "files"));
-    *ret = json_clone(a, j);
+    /* Copied before anything yields: the cache may let go of it. */
+    struct json *j = json_object(a), *rendered = json_clone(a, source_rendered(a, want)), *files = json_array(a);
+    const char *sha = arena_strdup(a, want->revision);
+    const struct app mine = {.repo_id = arena_strdup(a, app->repo_id)};
+    for (size_t i = 0; i < want->project->compose_files.n; i++)
+        *vec_push(a, &paths) = arena_strdup(a, plan_origin_path(want->project->compose_files.v[i]));
+    for vec_each (p, &paths)
+        TRY(add_file(g, a, &mine, sha, *p, files));
+    json_set_str(a, j, "commit", sha);
+    json_set(a, j, "rendered", json_get(rendered, "project"));
+    json_set(a, j, "files", files);
+    *ret = j;
     return NULL;
 }
 
@@ -69,7 +90,7 @@ err_t gitops_diff(struct gitops *g, struct arena *a, const char *app_id, struct 
             json_set_str(a, x, "cause", c->message);
             if (c->origin.file) {
                 struct json *src = json_object(a);
-                json_set_str(a, src, "file", c->origin.file);
+                json_set_str(a, src, "file", plan_origin_path(c->origin.file));
                 json_set_int(a, src, "line", c->origin.line);
                 json_set(a, x, "source", src);
             }

@@ -21,7 +21,8 @@ void job_stop(struct job *job, enum job_stop why) {
 static const char *error_json(struct arena *a, err_t e) {
     struct json *doc = json_object(a);
     json_set_str(a, doc, "code", err_code_wire(e->code));
-    json_set_str(a, doc, "message", e->message);
+    /* Wrapped messages say the step, the root says what is wrong; an internal one says nothing. */
+    json_set_str(a, doc, "message", e->code == ERR_INTERNAL ? e->message : err_chain(a, e));
     if (e->field != NULL)
         json_set_str(a, doc, "field", e->field);
     struct json *details = e->details != NULL ? json_object(a) : NULL;

@@ -123,7 +123,10 @@ lab_docker_start() {
         echo "$bridge $pool" >"$dir/bridge"
     fi
     lab_root rm -f "$dir/pid"
-    lab_root setsid "$dockerd" --data-root "$dir/data" --exec-root "$dir/exec" --pidfile "$dir/pid" \
+    # Not through lab_root: a function in the background would leave a shell of ours waiting.
+    local start=(setsid)
+    if [ "$(id -u)" != 0 ]; then start=(sudo -E -- setsid); fi
+    "${start[@]}" "$dockerd" --data-root "$dir/data" --exec-root "$dir/exec" --pidfile "$dir/pid" \
         --host "$sock" --group "$(id -gn)" --bridge "$bridge" \
         --default-address-pool "base=$pool.128.0/17,size=24" \
         --containerd-namespace "$bridge" --containerd-plugins-namespace "$bridge-plugins" \

@@ -47,6 +47,7 @@ err_t app_load(struct pg *db, struct arena *a, const char *id, struct app **ret)
     app->version = pg_cell_int(r, 0, 28, 0);
     app->maintenance = pg_cell_bool(r, 0, 29);
     app->sync_failures = pg_cell_int(r, 0, 30, 0);
+    app->repo_head = pg_cell(r, 0, 31);
     *ret = app;
     return NULL;
 }

@@ -58,6 +58,11 @@ struct json *error_json(struct arena *a, err_t e);
 /** In a transaction: application.status event from the row as it is now. */
 MUST_CHECK err_t publish_app(struct pg *tx, struct arena *a, const char *app_id, const char *scope_id);
 
+/** YIELDS. Applications of the manifests in a commit of the default branch that the mirror has. What is wrong with them is recorded
+ * in the repository's row. */
+MUST_CHECK err_t manifests_apply(struct gitops *g, struct job *job, const char *repo_id, const char *sha);
+/** The file libgit2 reads a private authority from; made when it is missing or old. */
+MUST_CHECK err_t repo_ca_file(struct gitops *g, struct arena *a, const struct app *app, const char **ret);
 err_t job_poll(struct job *job, void *arg);
 err_t job_refresh(struct job *job, void *arg);
 err_t job_sync(struct job *job, void *arg);

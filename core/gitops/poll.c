@@ -30,20 +30,6 @@ static err_t repo_load(struct gitops *g, struct arena *a, const char *id, struct
     return json_parse(a, str_of(pg_cell(r, 0, 8)), NULL, &ret->refs);
 }
 
-/* libgit2 takes CA certificates from a file only. */
-static err_t write_ca(struct repo *repo) {
-    const char *pem = repo->as_app.repo_tls_ca;
-    if (pem == NULL || *pem == '\0')
-        return NULL;
-    (void)repo_mirror(repo->g, repo->a, repo->as_app.repo_id);
-    const char *path = arena_printf(repo->a, "%s/git/%s.ca.pem", repo->g->conf.data_dir, repo->as_app.repo_id);
-    int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
-    if (fd < 0)
-        return err_new(ERR_IO, "cannot write the CA file of the repository");
-    bool ok = write(fd, pem, strlen(pem)) == (ssize_t)strlen(pem);
-    return close(fd) == 0 && ok ? NULL : err_new(ERR_IO, "cannot write the CA file of the repository");
-}
-
 static bool is_sha(const char *s) { return strlen(s) == 40 && strspn(s, "0123456789abcdef") == 40; }
 
 struct wake {
@@ -51,6 +37,7 @@ struct wake {
     struct json *refs;
     VEC(const char *) apps;
     bool fetched;
+    const char *head; /* of the default branch */
     const char *error;
 };
 
@@ -87,10 +74,10 @@ static err_t look(struct repo *repo, const struct pg_result *apps, struct wake *
     struct map seen;
     map_init(&seen, repo->a);
     w->refs = json_object(repo->a);
-    TRY(write_ca(repo));
     TRY(repo_remote(repo->g, repo->a, &repo->as_app, &remote));
-    for (size_t i = 0; i < apps->rows || i == 0; i++) {
-        const char *rev = apps->rows ? pg_cell(apps, i, 1) : "";
+    /* The default branch always: that is where manifests are. */
+    for (size_t k = 0; k <= apps->rows; k++) {
+        const char *rev = k ? pg_cell(apps, k - 1, 1) : "";
         const char *want = *rev ? rev : repo->as_app.repo_branch;
         if (is_sha(want))
             continue;
@@ -102,8 +89,10 @@ static err_t look(struct repo *repo, const struct pg_result *apps, struct wake *
             map_setz(&seen, want, (void *)oid);
             json_set_str(repo->a, w->refs, *want ? want : "HEAD", oid);
         }
-        if (apps->rows && !z_eq(json_get_str(repo->refs, *want ? want : "HEAD"), oid))
-            *vec_push(repo->a, &w->apps) = pg_cell(apps, i, 0);
+        if (k == 0)
+            w->head = oid;
+        else if (!z_eq(json_get_str(repo->refs, *want ? want : "HEAD"), oid))
+            *vec_push(repo->a, &w->apps) = pg_cell(apps, k - 1, 0);
     }
     struct git_commit c;
     const char *mirror = repo_mirror(repo->g, repo->a, repo->as_app.repo_id);
@@ -130,7 +119,9 @@ err_t job_poll(struct job *job, void *arg) {
         TRY(job_tx(job, failed_tx, &w));
         return e;
     }
-    return job_tx(job, wake_tx, &w);
+    TRY(job_tx(job, wake_tx, &w));
+    e = w.head ? manifests_apply(g, job, repo.as_app.repo_id, w.head) : NULL;
+    return e && e->code == ERR_NOT_FOUND ? NULL : e;
 }
 
 err_t gitops_repo_test(struct gitops *g, struct arena *a, const char *repo_id, const char *ref, const char **ret_oid) {
@@ -138,7 +129,6 @@ err_t gitops_repo_test(struct gitops *g, struct arena *a, const char *repo_id, c
     struct git_remote_conf remote;
     struct git_ref found;
     TRY(repo_load(g, a, repo_id, &repo));
-    TRY(write_ca(&repo));
     TRY(repo_remote(g, a, &repo.as_app, &remote));
     TRY(git_ls_remote(a, &remote, ref && *ref ? ref : NULL, deadline_in(SECONDS(30)), &found));
     *ret_oid = found.oid;
@@ -167,7 +157,6 @@ static err_t forget(void *arg) {
 
 void gitops_repo_forget(struct gitops *g, const char *repo_id) {
     AUTO(arena) a = arena_new("gitops.forget", 0);
-    (void)unlink(arena_printf(a, "%s/git/%s.ca.pem", g->conf.data_dir, repo_id));
     char *path = strdup(repo_mirror(g, a, repo_id));
     CHECK(path != NULL);
     fiber_spawn_detached("gitops.forget", NULL, forget, path);

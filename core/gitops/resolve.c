@@ -1,5 +1,9 @@
 /* From an application to a commit and its desired state. */
+#include <fcntl.h>
+#include <stdio.h>
 #include <sys/stat.h>
+#include <unistd.h>
+#include "core/base/sha256.h"
 #include "core/gitops/internal.h"
 
 #define GIT_TIMEOUT SECONDS(120)
@@ -17,6 +21,23 @@ static err_t open_secret(struct gitops *g, struct arena *a, const char *repo_id,
     return NULL;
 }
 
+/* libgit2 takes CA certificates from a file only. Its name says what is in it, so that nobody reads a half-written or old one. */
+err_t repo_ca_file(struct gitops *g, struct arena *a, const struct app *app, const char **ret) {
+    const char *pem = app->repo_tls_ca;
+    (void)repo_mirror(g, a, app->repo_id);
+    *ret = arena_printf(a, "%s/git/%s.%.16s.ca.pem", g->conf.data_dir, app->repo_id, sha256_hex(a, pem, strlen(pem)));
+    if (access(*ret, R_OK) == 0)
+        return NULL;
+    struct uuid_text unique = uuid7();
+    const char *tmp = arena_printf(a, "%s.%s", *ret, unique.z);
+    int fd = open(tmp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (fd < 0)
+        return err_new(ERR_IO, "cannot write the CA file of the repository");
+    bool ok = write(fd, pem, strlen(pem)) == (ssize_t)strlen(pem);
+    ok = close(fd) == 0 && ok && rename(tmp, *ret) == 0;
+    return ok ? NULL : err_new(ERR_IO, "cannot write the CA file of the repository");
+}
+
 err_t repo_remote(struct gitops *g, struct arena *a, const struct app *app, struct git_remote_conf *ret) {
     if (app->repo_id == NULL)
         return err_new(ERR_INVALID, "the application has no repository");
@@ -27,9 +48,7 @@ err_t repo_remote(struct gitops *g, struct arena *a, const struct app *app, stru
         ret->auth = GIT_AUTH_SSH;
     if (app->repo_credentials_sealed.n)
         TRY(open_secret(g, a, app->repo_id, app->repo_credentials_sealed, &ret->username, &ret->secret));
-    if (app->repo_tls_ca && *app->repo_tls_ca)
-        ret->ca_file = arena_printf(a, "%s/git/%s.ca.pem", g->conf.data_dir, app->repo_id);
-    return NULL;
+    return app->repo_tls_ca && *app->repo_tls_ca ? repo_ca_file(g, a, app, &ret->ca_file) : NULL;
 }
 
 const char *repo_mirror(struct gitops *g, struct arena *a, const char *repo_id) {
@@ -45,6 +64,8 @@ err_t resolve_commit(struct gitops *g, struct arena *a, const struct app *app, c
     const char *want = revision && *revision ? revision : *app->revision ? app->revision : *app->repo_branch ? app->repo_branch : NULL;
     uint64_t deadline = deadline_in(GIT_TIMEOUT);
     struct git_remote_conf remote;
+    if (offline && want == NULL)
+        want = app->repo_head;
     if (offline && want)
         return git_resolve(a, mirror, want, deadline, ret);
     if (is_sha(want) && git_resolve(a, mirror, want, deadline, ret) == NULL)

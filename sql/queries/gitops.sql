@@ -2,7 +2,7 @@
 SELECT a.id, a.name, a.org_id, a.scope_id, a.project_name, a.path, a.target_revision, to_json(a.compose_files)::text, a.variables::text,
        a.sync_policy::text, a.suspended, a.deleting, a.node_id, n.name, r.id, r.url, r.default_branch, r.auth_type, r.username, r.host_key,
        r.tls_ca, r.credentials_sealed, a.desired_commit, a.deployed_commit, a.fenced_commit, a.last_deployment_id, a.sync_status,
-       a.health_status, a.version, coalesce(n.maintenance, false), a.sync_failures
+       a.health_status, a.version, coalesce(n.maintenance, false), a.sync_failures, r.refs->>'HEAD'
   FROM applications a LEFT JOIN repositories r ON r.id = a.repository_id LEFT JOIN nodes n ON n.id = a.node_id
  WHERE a.id = $1;
 

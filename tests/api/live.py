@@ -47,7 +47,7 @@ class Docker:
     def sweep(self, project):
         ids = self("ps", "-aq", "--filter", f"label=com.docker.compose.project={project}").split()
         if ids:
-            self("rm", "-f", "-v", *ids)
+            self("rm", "-f", "-v", *ids, check=False)  # the server may be at it too
         for net in self("network", "ls", "-q", "--filter", f"label=com.docker.compose.project={project}").split():
             self("network", "rm", net, check=False)
 

@@ -129,7 +129,8 @@ static err_t change_password(struct request *r, struct reply *out) {
     request_audit(r, "user", r->who->user_id, NULL, NULL);
     if (wants_body(r))
         return reply_session(r, out, &s);
-    TRY(set_cookies(r, out, &s));
+    if (r->cookie_auth)
+        TRY(set_cookies(r, out, &s));
     return reply_empty(out, 204);
 }
 
@@ -259,7 +260,7 @@ static const struct route rows[] = {
           .summary = "End one of my sessions"),
     ROUTE(GET, "/api/v1/auth/can-i", AUTH_SELF, NULL, can_i, .response_schema = "CanI", .query = "permission scope", .flags = ROUTE_PASSWORD_OK,
           .tag = "auth", .summary = "May I, and why"),
-    ROUTE(GET, "/api/v1/auth/who-can", AUTH_PERMISSION, "role:read", who_can, .resolve = resolve_query_scope, .response_schema = "WhoCan",
+    ROUTE(GET, "/api/v1/auth/who-can", AUTH_PERMISSION, "role:read", who_can, .read_permission = "project:read", .resolve = resolve_query_scope, .response_schema = "WhoCan",
           .query = "permission scope", .tag = "auth", .summary = "Access review: everybody who may, and why"),
     ROUTE(POST, "/api/v1/ws-tickets", AUTH_SELF, NULL, ws_ticket, .audit = "auth.ticket", .response_schema = "WsTicket", .flags = ROUTE_NO_AUDIT,
           .tag = "auth", .summary = "One-use ticket that opens a WebSocket within 30 s"),

@@ -246,9 +246,14 @@ bool rbac_allowed_anywhere(struct rbac *r, const struct principal *who, enum per
     const struct user_node *u = user_of(r, who);
     if (who->kind == PRINCIPAL_SYSTEM)
         return true;
+    const struct scope_node *limit = u && who->token_scope ? map_getz(&r->now->scopes, who->token_scope) : NULL;
     for (size_t i = 0; u && u->active && i < u->grants.n; i++) {
         const struct grant *g = &u->grants.v[i];
-        if (!g->deny && live(g) && perm_has(&g->role->perms, p) && rbac_allowed(r, who, p, g->scope->id))
+        if (g->deny || !live(g) || !perm_has(&g->role->perms, p))
+            continue;
+        /* A token for a subtree of what was granted can do it there. */
+        const struct scope_node *at = limit && scope_within(limit, g->scope) ? limit : g->scope;
+        if (rbac_allowed(r, who, p, at->id))
             return true;
     }
     return false;

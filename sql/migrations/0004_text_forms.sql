@@ -85,3 +85,6 @@ CREATE FUNCTION df_json(e events) RETURNS json LANGUAGE sql STABLE AS $$
 $$;
 
 CREATE INDEX sessions_revoked_idx ON sessions (revoked_at) WHERE revoked_at IS NOT NULL;
+
+-- A new account exists for decisions, too.
+CREATE TRIGGER users_authz_new AFTER INSERT ON users FOR EACH STATEMENT EXECUTE FUNCTION df_authz_bump();

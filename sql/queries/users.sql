@@ -16,7 +16,7 @@ SELECT u.version, u.username, u.email, s.id
 -- name: users_insert
 -- Nobody may take a name under which somebody else logs in.
 INSERT INTO users (id, username, email, full_name, password_hash, password_changed_at, must_change_password)
-SELECT $1, $2, $3, $4, $5, now(), $6::boolean
+SELECT $1::uuid, $2::varchar, $3::varchar, $4::varchar, $5::text, now(), $6::boolean
  WHERE NOT EXISTS (SELECT FROM users WHERE lower(email) = lower($2) OR lower(username) = lower($3));
 
 -- name: users_lock

@@ -109,6 +109,7 @@ class Server:
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="dfsrv-", dir="/tmp"))
+        self.folder.chmod(0o755)  # the embedded PostgreSQL runs as another user
         self.log_path = self.folder / "server.log"
         self.settings = {
             "DOCKFLOW_LISTEN_HTTP": f"127.0.0.1:{self.port}",
@@ -230,7 +231,7 @@ class Api:
         self.password = None
 
     def call(self, method, path, json=None, headers=None, expect=None, **kw):
-        full = path if path.startswith(("/api/", "/health", "/debug", "/metrics", "/.well", "/ws")) else "/api/v1" + path
+        full = path if path.startswith(("/api/", "/health", "/debug", "/metrics", "/.well", "/ws/")) else "/api/v1" + path
         r = self.http.request(method, full, json=json, headers=headers, **kw)
         if self.record and method in WRITES and 200 <= r.status_code < 300 and "idempotency-replayed" not in r.headers:
             RECORDED.writes.append((self.server, r.headers["x-request-id"], method, full))

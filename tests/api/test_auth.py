@@ -2,6 +2,7 @@
 import base64
 import concurrent.futures
 import json
+import secrets
 import socket
 import statistics
 import time
@@ -144,9 +145,9 @@ def test_bad_secret_key_stops_the_boot(new_server, new_database):
 
 def test_other_root_key_stops_the_boot(new_server, new_database):
     database = new_database()
-    new_server(database.url, {"DOCKFLOW_AUTH_SECRET_KEY": "k" * 40}).stop()
+    new_server(database.url, {"DOCKFLOW_AUTH_SECRET_KEY": secrets.token_urlsafe(40)}).stop()
     with pytest.raises(RuntimeError, match="root key does not fit"):
-        new_server(database.url, {"DOCKFLOW_AUTH_SECRET_KEY": "other-" * 10})
+        new_server(database.url, {"DOCKFLOW_AUTH_SECRET_KEY": secrets.token_urlsafe(40)})
 
 
 # ---- AU9: passwords ------------------------------------------------------------------------------------

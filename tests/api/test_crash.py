@@ -65,7 +65,7 @@ COMPOSE = {
             init: true
             stop_grace_period: 1s
             volumes: ["data:/data"]
-            networks: [net]
+            networks: [side]
             healthcheck: {test: ["CMD", "test", "-f", "/data/state"], interval: 0.5s, retries: 20}
           prepare:
             image: ${REGISTRY}/crash:${TAG}
@@ -80,6 +80,7 @@ COMPOSE = {
             networks: [net]
         networks:
           net: {labels: {revision: one}}
+          side: {labels: {revision: same}}
         volumes: {data: }
         configs:
           app: {file: ./app.conf}
@@ -152,8 +153,10 @@ class Place:
             "environment": {"name": "test", "variables": {"TAG": name, "REGISTRY": self.registry.name}},
             "syncPolicy": {"automated": False, "prune": True, "selfHeal": False}})["id"]
 
-    def aim(self, app, branch):
+    def aim(self, app, name, branch):
         if branch != "one":
+            # Somebody pulled a cable meanwhile: the plan connects it again.
+            self.docker("network", "disconnect", f"{name}_side", f"{name}-db-1")
             now = self.api.get(f"/applications/{app}")
             self.api.patch(f"/applications/{app}", {"branch": branch}, now["version"], expect=200)
         try:
@@ -229,10 +232,10 @@ class Results:
         self.state, self.kinds, self.failure = {}, {}, {}
 
 
-def crash(place, app, branch, point):
+def crash(place, app, name, branch, point):
     """Arms, deploys, dies, starts again, waits."""
     place.restart(point)
-    place.aim(app, branch)
+    place.aim(app, name, branch)
     try:
         code = place.server.process.wait(timeout=30)
     except subprocess.TimeoutExpired:
@@ -242,44 +245,44 @@ def crash(place, app, branch, point):
     place.settle(app, branch)
 
 
+def revision(place, app, name, branch, point):
+    if point:
+        crash(place, app, name, branch, point)
+    else:
+        place.aim(app, name, branch)
+        place.settle(app, branch)
+    return place.state(app, name)
+
+
 def chain(place, results, number, one, two):
-    """First revision with a crash at `one`, then the second with one at `two` (None: without)."""
+    """First revision with a crash at `one`, then the second with one at `two`."""
     name = f"crash{number}"
     app = None
-    for branch, point in (("one", one), ("two", two)):
-        if branch == "two" and two is None and one is not None:
-            break
+    steps = [("one", one)] + ([("two", two)] if two or not one else [])
+    for branch, point in steps:
         try:
             if app is None:
-                if point is None and place.server.process.poll() is not None:
-                    place.restart()
-                app = place.new_app(name) if place.server.process.poll() is None else None
-            if point:
-                crash(place, app, branch, point)
-            else:
-                if "DOCKFLOW_FAULT" in place.server.settings:
-                    place.restart()
-                place.aim(app, branch)
-                place.settle(app, branch)
-            state = place.state(app, name)
-            if one is None and two is None:
+                place.restart()
+                app = place.new_app(name)
+            state = revision(place, app, name, branch, point)
+            if number == 0:
                 results.state[branch], results.kinds[branch] = state, kinds_of(place, app)
             else:
                 assert state == results.state[branch]
         except Exception as e:  # noqa: BLE001 - told by the test of the point
             results.failure[(branch, point)] = e
             break
-    if app:
-        try:
-            if place.server.process.poll() is not None:
-                place.restart()
-            place.drop(app, name)
-        except Exception as e:  # noqa: BLE001
-            results.failure.setdefault(("cleaning", name), e)
+    if app is None:
+        return
+    try:
+        place.restart()
+        place.drop(app, name)
+    except Exception as e:  # noqa: BLE001
+        results.failure.setdefault(("cleaning", name), e)
 
 
 @pytest.fixture(scope="module")
-def results(new_database, docker_host, docker):
+def results(request, new_database, docker_host, docker):
     if shutil.which("docker-registry") is None:
         pytest.skip("docker-registry is not installed")
     folder = tempfile.mkdtemp(prefix="dfcrash-", dir="/tmp")
@@ -293,7 +296,10 @@ def results(new_database, docker_host, docker):
         registry = Registry(docker, folder)
         places = [Place(new_database(), docker_host, docker, repo, commits, registry) for _ in range(SERVERS)]
         chain(places[0], out, 0, None, None)
-        ones, twos = ([p for b, p in POINTS if b == branch] for branch in ("one", "two"))
+        # Only what is asked for, so that one point can be looked at alone (-k).
+        asked = {tuple(i.callspec.params[k] for k in ("branch", "point")) for i in request.session.items
+                 if i.path == request.path and hasattr(i, "callspec")}
+        ones, twos = ([p for b, p in POINTS if b == branch and (b, p) in asked] for branch in ("one", "two"))
         for i in range(max(len(ones), len(twos)) if not out.failure else 0):
             work.put((i + 1, ones[i] if i < len(ones) else None, twos[i] if i < len(twos) else None))
 

@@ -18,7 +18,8 @@ static void add(struct args *args, const struct arg_def *def, const char *value)
         v->v[v->n++] = value;
 }
 
-static err_t take(struct args *args, const struct arg_def *def, const char *shown, const char *inline_value, int argc, char **argv, int *i) {
+static err_t take(struct args *args, const struct arg_def *def, const char *shown, const char *inline_value, int argc,
+                  char **argv, int *i) {
     if (!def->value) {
         if (inline_value)
             return err_new(ERR_INVALID, "option %s takes no value", shown);
@@ -88,6 +89,7 @@ err_t arg_int(const struct args *args, const char *name, int64_t dflt, int64_t m
     const char *text = arg_get(args, name);
     *ret = dflt;
     if (text && str_to_i64(str_of(text), min, max, ret) != NULL)
-        return err_new(ERR_INVALID, "--%s must be a whole number from %lld to %lld", name, (long long)min, (long long)max);
+        return err_new(ERR_INVALID, "--%s must be a whole number from %lld to %lld", name, (long long)min,
+                       (long long)max);
     return NULL;
 }

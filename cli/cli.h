@@ -8,7 +8,16 @@
 #include "core/base/map.h"
 #include "core/http/client.h"
 
-enum { EXIT_OK = 0, EXIT_FAILED = 1, EXIT_DIFF = 2, EXIT_USAGE = 2, EXIT_LOGIN = 3, EXIT_NOT_FOUND = 4, EXIT_DENIED = 5, EXIT_TIMEOUT = 124 };
+enum {
+    EXIT_OK = 0,
+    EXIT_FAILED = 1,
+    EXIT_DIFF = 2,
+    EXIT_USAGE = 2,
+    EXIT_LOGIN = 3,
+    EXIT_NOT_FOUND = 4,
+    EXIT_DENIED = 5,
+    EXIT_TIMEOUT = 124
+};
 
 /** Parsed command line: words without options, and options by long name. */
 struct args {
@@ -29,10 +38,11 @@ struct arg_def {
 /** Unknown option, missing value: ERR_INVALID that says which. `defs` ends with a NULL name. */
 MUST_CHECK err_t args_parse(struct arena *a, int argc, char **argv, const struct arg_def *defs, struct args *ret);
 bool arg_has(const struct args *args, const char *name);
-const char *arg_get(const struct args *args, const char *name); /* last one given, or NULL */
+const char *arg_get(const struct args *args, const char *name);              /* last one given, or NULL */
 const struct arg_values *arg_all(const struct args *args, const char *name); /* never NULL */
-const char *arg_word(const struct args *args, size_t i); /* NULL when there are fewer */
-MUST_CHECK err_t arg_int(const struct args *args, const char *name, int64_t dflt, int64_t min, int64_t max, int64_t *ret);
+const char *arg_word(const struct args *args, size_t i);                     /* NULL when there are fewer */
+MUST_CHECK err_t arg_int(const struct args *args, const char *name, int64_t dflt, int64_t min, int64_t max,
+                         int64_t *ret);
 
 /** A server and its credentials, in $XDG_CONFIG_HOME/dsctl/config.yaml (0600). */
 struct context {
@@ -49,8 +59,8 @@ MUST_CHECK err_t client_open(struct arena *a, const struct context *c, struct cl
 void client_close(struct client *c);
 /** YIELDS. One JSON call; refreshes an expired session once. A status >= 400 becomes an error with the server's code, message,
  * details and request id. *ret may be NULL for an empty answer. */
-MUST_CHECK err_t client_call(struct client *c, struct arena *a, const char *method, const char *path, const struct json *body,
-                             const char *if_match, int *ret_status, struct json **ret);
+MUST_CHECK err_t client_call(struct client *c, struct arena *a, const char *method, const char *path,
+                             const struct json *body, const char *if_match, int *ret_status, struct json **ret);
 /** YIELDS. A streaming GET (server-sent events or text): the caller reads and closes. */
 MUST_CHECK err_t client_stream(struct client *c, const char *path, const char *accept, struct http_response **ret);
 /** One server-sent event at a time. *ret_event NULL at the end. */
@@ -61,14 +71,16 @@ struct sse {
 };
 void sse_init(struct sse *s, struct http_response *r);
 void sse_done(struct sse *s);
-MUST_CHECK err_t sse_next(struct sse *s, struct arena *a, uint64_t deadline, const char **ret_event, struct str *ret_data);
+MUST_CHECK err_t sse_next(struct sse *s, struct arena *a, uint64_t deadline, const char **ret_event,
+                          struct str *ret_data);
 
 /** Output of lists and objects in the form of -o: table (default), wide, json, yaml, name, jsonpath=.a.b[0]. */
 struct column {
     const char *title, *path; /* path: keys separated by '.', e.g. "sync.status" */
     bool wide;                /* only with -o wide */
 };
-MUST_CHECK err_t output_list(struct arena *a, const struct json *items, const struct column *columns, size_t n, const char *format);
+MUST_CHECK err_t output_list(struct arena *a, const struct json *items, const struct column *columns, size_t n,
+                             const char *format);
 MUST_CHECK err_t output_object(struct arena *a, const struct json *object, const char *format);
 const struct json *json_dotted(const struct json *j, const char *path);
 const char *json_cell(struct arena *a, const struct json *j); /* text of a value for a table */
@@ -82,7 +94,11 @@ struct command {
     /** YIELDS. *ret_exit is 0 at entry. */
     err_t (*run)(struct arena *a, const struct args *args, int *ret_exit);
 };
-extern const struct command auth_commands[], get_commands[], app_commands[], log_commands[], compose_commands[], misc_commands[];
+extern const struct command auth_commands[], get_commands[], app_commands[], log_commands[], compose_commands[],
+    misc_commands[];
 /** Opens the client of --context / --server / --token or the saved context. */
 MUST_CHECK err_t client_from_args(struct arena *a, const struct args *args, struct client **ret);
-#define COMMON_OPTIONS {0, "context", true}, {0, "server", true}, {0, "token", true}, {0, "ca", true}, {'o', "output", true}, {'h', "help", false}
+#define COMMON_OPTIONS                                                                                                 \
+    {0, "context", true}, {0, "server", true}, {0, "token", true}, {0, "ca", true}, {'o', "output", true}, {           \
+        'h', "help", false                                                                                             \
+    }

@@ -96,18 +96,20 @@ static enum err_code code_of(int status) {
 
 static err_t server_error(struct arena *a, int status, const struct json *body) {
     const struct json *e = json_get(body, "error");
-    err_t err = err_new(code_of(status), "%s", json_str_or(json_get(e, "message"), arena_printf(a, "the server answered %d", status)));
+    err_t err = err_new(code_of(status), "%s",
+                        json_str_or(json_get(e, "message"), arena_printf(a, "the server answered %d", status)));
     err = err_detail(err, "code", json_str_or(json_get(e, "code"), "HTTP"));
     const struct json *details = json_get(e, "details");
     for (size_t i = 0; json_is(details, JSON_OBJECT) && i < details->obj.n; i++)
         err = err_detail(err, details->obj.v[i].key.p, json_cell(a, details->obj.v[i].value));
     if (json_get_str(e, "field"))
         err = err_field(err, json_get_str(e, "field"));
-    return err_detail(err, "requestId", json_str_or(json_get(e, "requestId"), json_str_or(json_get(body, "request_id"), "")));
+    return err_detail(err, "requestId",
+                      json_str_or(json_get(e, "requestId"), json_str_or(json_get(body, "request_id"), "")));
 }
 
-static err_t exchange(struct client *c, struct arena *a, const char *method, const char *path, const struct json *body, const char *if_match,
-                      int *ret_status, struct json **ret) {
+static err_t exchange(struct client *c, struct arena *a, const char *method, const char *path, const struct json *body,
+                      const char *if_match, int *ret_status, struct json **ret) {
     struct http_header h[4];
     size_t n = 0;
     struct str text = {0};
@@ -127,7 +129,8 @@ static err_t exchange(struct client *c, struct arena *a, const char *method, con
     *ret = NULL;
     struct json_limits limits = {.max_bytes = MAX_BODY, .max_nodes = 5000000, .trusted = true};
     if (text.n && json_parse(a, text, &limits, ret) != NULL)
-        return err_new(ERR_UPSTREAM_PROTOCOL, "the server's answer is not JSON; is %s a DockFlow server?", c->ctx.server);
+        return err_new(ERR_UPSTREAM_PROTOCOL, "the server's answer is not JSON; is %s a DockFlow server?",
+                       c->ctx.server);
     return NULL;
 }
 
@@ -145,8 +148,8 @@ static err_t refresh(struct client *c, struct arena *a) {
     return c->ctx.name ? context_save(c->a, &c->ctx, false) : NULL;
 }
 
-err_t client_call(struct client *c, struct arena *a, const char *method, const char *path, const struct json *body, const char *if_match,
-                  int *ret_status, struct json **ret) {
+err_t client_call(struct client *c, struct arena *a, const char *method, const char *path, const struct json *body,
+                  const char *if_match, int *ret_status, struct json **ret) {
     int status;
     struct json *answer;
     TRY(exchange(c, a, method, path, body, if_match, &status, &answer));

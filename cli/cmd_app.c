@@ -12,7 +12,8 @@ static void print_plan(struct arena *a, const struct json *plan) {
     const struct json *ops = json_get(plan, "ops"), *warnings = json_get(plan, "warnings");
     for (size_t i = 0; i < json_len(ops); i++) {
         const struct json *op = json_at(ops, i), *causes = json_get(op, "cause");
-        (void)printf("%s %s\n", json_get_bool(op, "destructive", false) ? "-" : "+", json_cell(a, json_get(op, "title")));
+        (void)printf("%s %s\n", json_get_bool(op, "destructive", false) ? "-" : "+",
+                     json_cell(a, json_get(op, "title")));
         for (size_t k = 0; k < json_len(causes); k++) {
             const struct json *c = json_at(causes, k);
             (void)printf("    %s", json_cell(a, json_get(c, "message")));
@@ -35,7 +36,9 @@ static err_t follow_task(struct client *c, struct arena *a, const char *id, uint
     for (;;) {
         struct json *task, *log;
         TRY(client_call(c, a, "GET", arena_printf(a, "/api/v1/tasks/%s", id), NULL, NULL, NULL, &task));
-        TRY(client_call(c, a, "GET", arena_printf(a, "/api/v1/tasks/%s/log?limit=1000&cursor=%lld", id, (long long)seen), NULL, NULL, NULL, &log));
+        TRY(client_call(c, a, "GET",
+                        arena_printf(a, "/api/v1/tasks/%s/log?limit=1000&cursor=%lld", id, (long long)seen), NULL, NULL,
+                        NULL, &log));
         const struct json *lines = json_get(log, "items");
         for (size_t i = 0; i < json_len(lines); i++) {
             const struct json *l = json_at(lines, i);
@@ -49,7 +52,8 @@ static err_t follow_task(struct client *c, struct arena *a, const char *id, uint
         }
         if (z_eq(state, "failed") || z_eq(state, "cancelled")) {
             const struct json *e = json_get(task, "error");
-            err_t err = err_new(ERR_DEPLOYMENT_FAILED, "task %s %s: %s", id, state, json_str_or(json_get(e, "message"), ""));
+            err_t err =
+                err_new(ERR_DEPLOYMENT_FAILED, "task %s %s: %s", id, state, json_str_or(json_get(e, "message"), ""));
             const struct json *d = json_get(e, "details");
             for (size_t i = 0; json_is(d, JSON_OBJECT) && i < d->obj.n; i++)
                 err = err_detail(err, d->obj.v[i].key.p, json_cell(a, d->obj.v[i].value));
@@ -62,7 +66,8 @@ static err_t follow_task(struct client *c, struct arena *a, const char *id, uint
     }
 }
 
-static err_t post_and_follow(struct arena *a, const struct args *args, const char *path, const struct json *body, int *ret_exit) {
+static err_t post_and_follow(struct arena *a, const struct args *args, const char *path, const struct json *body,
+                             int *ret_exit) {
     struct client *c;
     struct json *answer;
     int64_t timeout;
@@ -136,7 +141,8 @@ static err_t rollback(struct arena *a, const struct args *args, int *ret_exit) {
     struct json *body = json_object(a);
     TRY(app_path(a, args, "/rollback", &path));
     if (to == NULL)
-        return err_new(ERR_INVALID, "usage: dsctl rollback APPLICATION DEPLOYMENT (see: dsctl get deployments -q application=ID)");
+        return err_new(ERR_INVALID,
+                       "usage: dsctl rollback APPLICATION DEPLOYMENT (see: dsctl get deployments -q application=ID)");
     json_set_str(a, body, "deploymentId", to);
     return post_and_follow(a, args, path, body, ret_exit);
 }
@@ -148,7 +154,8 @@ static err_t refresh(struct arena *a, const struct args *args, int *ret_exit) {
 }
 
 static bool reached(const struct json *app, const char *what) {
-    const char *sync = json_str_or(json_dotted(app, "sync.status"), ""), *health = json_str_or(json_dotted(app, "health.status"), "");
+    const char *sync = json_str_or(json_dotted(app, "sync.status"), ""),
+               *health = json_str_or(json_dotted(app, "health.status"), "");
     if (z_eq(what, "synced"))
         return z_eq(sync, "Synced");
     if (z_eq(what, "healthy"))
@@ -172,8 +179,9 @@ static err_t wait_app(struct arena *a, const struct args *args, int *ret_exit) {
         if (e || reached(app, what))
             break;
         if (clock_mono_ms() > until) {
-            e = err_new(ERR_TIMEOUT, "%s is %s and %s after %lld s", arg_word(args, 0), json_cell(a, json_dotted(app, "sync.status")),
-                        json_cell(a, json_dotted(app, "health.status")), (long long)timeout);
+            e = err_new(ERR_TIMEOUT, "%s is %s and %s after %lld s", arg_word(args, 0),
+                        json_cell(a, json_dotted(app, "sync.status")), json_cell(a, json_dotted(app, "health.status")),
+                        (long long)timeout);
             break;
         }
         e = fiber_sleep(500);
@@ -184,12 +192,15 @@ static err_t wait_app(struct arena *a, const struct args *args, int *ret_exit) {
     return e;
 }
 
-static const struct arg_def sync_options[] = {COMMON_OPTIONS, {0, "revision", true}, {0, "prune", false}, {0, "force", false}, {0, "dry-run", false},
-                                              {0, "no-wait", false}, {0, "service", true}, {0, "timeout", true}, {0}};
-static const struct arg_def wait_options[] = {COMMON_OPTIONS, {0, "for", true}, {0, "timeout", true}, {0, "no-wait", false}, {0}};
+static const struct arg_def sync_options[] = {COMMON_OPTIONS,       {0, "revision", true}, {0, "prune", false},
+                                              {0, "force", false},  {0, "dry-run", false}, {0, "no-wait", false},
+                                              {0, "service", true}, {0, "timeout", true},  {0}};
+static const struct arg_def wait_options[] = {
+    COMMON_OPTIONS, {0, "for", true}, {0, "timeout", true}, {0, "no-wait", false}, {0}};
 
 const struct command app_commands[] = {
-    {"sync", "sync APP [--revision R] [--prune] [--force] [--service S]... [--dry-run] [--no-wait]", "Deploy what Git says", sync_options, sync_app},
+    {"sync", "sync APP [--revision R] [--prune] [--force] [--service S]... [--dry-run] [--no-wait]",
+     "Deploy what Git says", sync_options, sync_app},
     {"diff", "diff APP [-o json]", "Show what a sync would do; exit 2 when there is a difference", wait_options, diff},
     {"rollback", "rollback APP DEPLOYMENT [--no-wait]", "Go back to an earlier deployment", wait_options, rollback},
     {"refresh", "refresh APP [--no-wait]", "Look at Git and the node now", wait_options, refresh},

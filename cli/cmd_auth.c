@@ -56,7 +56,9 @@ static err_t login(struct arena *a, const struct args *args, int *ret_exit) {
     (void)ret_exit;
     if (server == NULL)
         return err_new(ERR_INVALID, "which server? usage: dsctl login https://host[:port]");
-    struct context c = {.name = arg_get(args, "context") ? arg_get(args, "context") : "default", .server = server, .ca_file = arg_get(args, "ca")};
+    struct context c = {.name = arg_get(args, "context") ? arg_get(args, "context") : "default",
+                        .server = server,
+                        .ca_file = arg_get(args, "ca")};
     if (arg_get(args, "token"))
         c.token = arg_get(args, "token");
     else
@@ -68,7 +70,8 @@ static err_t login(struct arena *a, const struct args *args, int *ret_exit) {
     client_close(client);
     TRY(e);
     TRY(context_save(a, &c, true));
-    (void)printf("Logged in to %s as %s (context %s)\n", server, json_cell(a, json_dotted(me, "user.username")), c.name);
+    (void)printf("Logged in to %s as %s (context %s)\n", server, json_cell(a, json_dotted(me, "user.username")),
+                 c.name);
     return NULL;
 }
 
@@ -120,7 +123,8 @@ static err_t contexts(struct arena *a, const struct args *args, int *ret_exit) {
         (void)json_del(json_at(items, i), "token");
         (void)json_del(json_at(items, i), "refresh");
     }
-    static const struct column columns[] = {{"NAME", "name", false}, {"CURRENT", "current", false}, {"SERVER", "server", false}};
+    static const struct column columns[] = {
+        {"NAME", "name", false}, {"CURRENT", "current", false}, {"SERVER", "server", false}};
     return output_list(a, items, columns, ARRAY_LEN(columns), arg_get(args, "output"));
 }
 
@@ -130,8 +134,8 @@ static err_t can_i(struct arena *a, const struct args *args, int *ret_exit) {
     if (!z_eq(arg_word(args, 0), "can-i") || arg_word(args, 1) == NULL)
         return err_new(ERR_INVALID, "usage: dsctl auth can-i RESOURCE:VERB [--scope ID]");
     const char *scope = arg_get(args, "scope");
-    const char *path = arena_printf(a, "/api/v1/auth/can-i?permission=%s%s%s", url_encode(a, str_of(arg_word(args, 1))), scope ? "&scope=" : "",
-                                    scope ? url_encode(a, str_of(scope)) : "");
+    const char *path = arena_printf(a, "/api/v1/auth/can-i?permission=%s%s%s", url_encode(a, str_of(arg_word(args, 1))),
+                                    scope ? "&scope=" : "", scope ? url_encode(a, str_of(scope)) : "");
     TRY(client_from_args(a, args, &client));
     err_t e = client_call(client, a, "GET", path, NULL, NULL, NULL, &answer);
     client_close(client);
@@ -147,7 +151,8 @@ static const struct arg_def plain_options[] = {COMMON_OPTIONS, {0}};
 static const struct arg_def scope_options[] = {COMMON_OPTIONS, {0, "scope", true}, {0}};
 
 const struct command auth_commands[] = {
-    {"login", "login URL [-u USER] [--password-stdin | --token T] [--ca FILE] [--context NAME]", "Log in to a server and remember it", login_options, login},
+    {"login", "login URL [-u USER] [--password-stdin | --token T] [--ca FILE] [--context NAME]",
+     "Log in to a server and remember it", login_options, login},
     {"logout", "logout [--context NAME]", "End the session and forget the context", plain_options, logout},
     {"passwd", "passwd", "Change your password", plain_options, passwd},
     {"context", "context [list | use NAME | delete NAME]", "Choose between servers", plain_options, contexts},

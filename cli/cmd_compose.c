@@ -53,8 +53,13 @@ static err_t config(struct arena *a, const struct args *args, int *ret_exit) {
     struct compose_env env;
     struct compose_options o = {.warn_unknown_keys = true, .profiles = profiles->v, .n_profiles = profiles->n};
     take_environment(a, &env);
-    struct compose_cli cli = {.base_dir = cwd, .files = files->v, .n_files = files->n, .env_files = arg_all(args, "env-file")->v,
-                              .n_env_files = arg_all(args, "env-file")->n, .dot_env = true, .project_name = arg_get(args, "project-name"),
+    struct compose_cli cli = {.base_dir = cwd,
+                              .files = files->v,
+                              .n_files = files->n,
+                              .env_files = arg_all(args, "env-file")->v,
+                              .n_env_files = arg_all(args, "env-file")->n,
+                              .dot_env = true,
+                              .project_name = arg_get(args, "project-name"),
                               .working_dir = files->n ? NULL : cwd};
     struct compose_project *p;
     TRY(compose_cli_options(a, &cli, &env, &reader, &o));
@@ -64,9 +69,15 @@ static err_t config(struct arena *a, const struct args *args, int *ret_exit) {
     return arg_has(args, "quiet") ? NULL : output_object(a, p->canonical, arg_get(args, "output"));
 }
 
-static const struct arg_def compose_options_defs[] = {COMMON_OPTIONS, {'f', "file", true}, {'p', "project-name", true}, {0, "profile", true},
-                                                      {0, "env-file", true}, {'q', "quiet", false}, {0}};
+static const struct arg_def compose_options_defs[] = {COMMON_OPTIONS,
+                                                      {'f', "file", true},
+                                                      {'p', "project-name", true},
+                                                      {0, "profile", true},
+                                                      {0, "env-file", true},
+                                                      {'q', "quiet", false},
+                                                      {0}};
 
 const struct command compose_commands[] = {
-    {"compose", "compose config [-f FILE]... [--profile P]... [-o yaml|json] [-q]", "Check and render compose files without a server", compose_options_defs, config},
+    {"compose", "compose config [-f FILE]... [--profile P]... [-o yaml|json] [-q]",
+     "Check and render compose files without a server", compose_options_defs, config},
     {0}};

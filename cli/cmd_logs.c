@@ -64,16 +64,17 @@ static err_t logs(struct arena *a, const struct args *args, int *ret_exit) {
     if (arg_word(args, 0) == NULL)
         return err_new(ERR_INVALID, "usage: dsctl logs CONTAINER [-f] [--tail N] [-t]");
     TRY(arg_int(args, "tail", 200, 0, 100000, &tail));
-    const char *path = arena_printf(a, "/api/v1/containers/%s/logs?tail=%lld%s", url_encode(a, str_of(arg_word(args, 0))), (long long)tail,
-                                    timestamps ? "&timestamps=true" : "");
+    const char *path =
+        arena_printf(a, "/api/v1/containers/%s/logs?tail=%lld%s", url_encode(a, str_of(arg_word(args, 0))),
+                     (long long)tail, timestamps ? "&timestamps=true" : "");
     TRY(client_from_args(a, args, &c));
     err_t e = arg_has(args, "follow") ? follow(c, a, path, timestamps) : once(c, path);
     client_close(c);
     return e;
 }
 
-static const struct arg_def log_options[] = {COMMON_OPTIONS, {'f', "follow", false}, {0, "tail", true}, {'t', "timestamps", false}, {0}};
+static const struct arg_def log_options[] = {
+    COMMON_OPTIONS, {'f', "follow", false}, {0, "tail", true}, {'t', "timestamps", false}, {0}};
 
 const struct command log_commands[] = {
-    {"logs", "logs CONTAINER [-f] [--tail N] [-t]", "Read or follow a container's log", log_options, logs},
-    {0}};
+    {"logs", "logs CONTAINER [-f] [--tail N] [-t]", "Read or follow a container's log", log_options, logs}, {0}};

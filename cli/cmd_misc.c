@@ -20,11 +20,14 @@ static const char bash[] =
     "    elif [ \"${COMP_WORDS[1]}\" = get ] || [ \"${COMP_WORDS[1]}\" = describe ]; then\n"
     "        COMPREPLY=($(compgen -W 'applications nodes repositories containers deployments tasks users projects organizations roles audit' -- \"$cur\"));\n"
     "    else COMPREPLY=($(compgen -W \"$(dsctl get apps -o name 2>/dev/null)\" -- \"$cur\")); fi\n}\ncomplete -F _dsctl dsctl\n";
-static const char zsh[] = "#compdef dsctl\n_arguments '1:command:(%s)' '2:object:($(dsctl get apps -o name 2>/dev/null))'\n";
-static const char fish[] = "complete -c dsctl -f\ncomplete -c dsctl -n __fish_use_subcommand -a '%s'\n"
-                           "complete -c dsctl -n 'not __fish_use_subcommand' -a '(dsctl get apps -o name 2>/dev/null)'\n";
+static const char zsh[] =
+    "#compdef dsctl\n_arguments '1:command:(%s)' '2:object:($(dsctl get apps -o name 2>/dev/null))'\n";
+static const char fish[] =
+    "complete -c dsctl -f\ncomplete -c dsctl -n __fish_use_subcommand -a '%s'\n"
+    "complete -c dsctl -n 'not __fish_use_subcommand' -a '(dsctl get apps -o name 2>/dev/null)'\n";
 
-static const struct command *const groups[] = {auth_commands, get_commands, app_commands, log_commands, compose_commands, NULL};
+static const struct command *const groups[] = {auth_commands, get_commands,     app_commands,
+                                               log_commands,  compose_commands, NULL};
 
 static void put_script(const char *script, const char *words) {
     const char *at = strstr(script, "%s");

@@ -82,8 +82,11 @@ err_t context_current(struct arena *a, const char *name, struct context *ret) {
         return err_new(ERR_NOT_FOUND, "there is no context '%s'; see: dsctl context list", name);
     if (c == NULL)
         return err_new(ERR_UNAUTHENTICATED, "not logged in; run: dsctl login https://your-server");
-    *ret = (struct context){.name = want, .server = json_get_str(c, "server"), .token = json_get_str(c, "token"),
-                            .refresh = json_get_str(c, "refresh"), .ca_file = json_get_str(c, "ca")};
+    *ret = (struct context){.name = want,
+                            .server = json_get_str(c, "server"),
+                            .token = json_get_str(c, "token"),
+                            .refresh = json_get_str(c, "refresh"),
+                            .ca_file = json_get_str(c, "ca")};
     return NULL;
 }
 
@@ -96,7 +99,8 @@ err_t context_save(struct arena *a, const struct context *c, bool make_current) 
         json_set_str(a, mine, "name", c->name);
         json_push(a, json_get(conf, "contexts"), mine);
     }
-    const char *const keys[] = {"server", "token", "refresh", "ca"}, *const values[] = {c->server, c->token, c->refresh, c->ca_file};
+    const char *const keys[] = {"server", "token", "refresh", "ca"}, *const values[] = {c->server, c->token, c->refresh,
+                                                                                        c->ca_file};
     for (size_t i = 0; i < ARRAY_LEN(keys); i++) {
         (void)json_del(mine, keys[i]);
         if (values[i])

@@ -2,14 +2,17 @@
 #include <stdio.h>
 #include "cli/cli.h"
 
-static const struct command *const groups[] = {auth_commands, get_commands, app_commands, log_commands, compose_commands, misc_commands, NULL};
+static const struct command *const groups[] = {auth_commands,    get_commands,  app_commands, log_commands,
+                                               compose_commands, misc_commands, NULL};
 
 static int help(FILE *out) {
     (void)fprintf(out, "dsctl: the DockFlow command line\n\nUsage: dsctl COMMAND [ARGUMENTS] [OPTIONS]\n\n");
     for (size_t g = 0; groups[g]; g++)
         for (const struct command *c = groups[g]; c->name; c++)
             (void)fprintf(out, "  %-11s %s\n", c->name, c->summary);
-    (void)fprintf(out, "\nEvery command: --context NAME, --server URL and --token T (or DOCKFLOW_SERVER, DOCKFLOW_TOKEN), --ca FILE, -o FORMAT, --help\n");
+    (void)fprintf(
+        out,
+        "\nEvery command: --context NAME, --server URL and --token T (or DOCKFLOW_SERVER, DOCKFLOW_TOKEN), --ca FILE, -o FORMAT, --help\n");
     return out == stdout ? EXIT_OK : EXIT_USAGE;
 }
 

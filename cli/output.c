@@ -54,7 +54,8 @@ static size_t width(const char *s) {
 
 static const char *color_of(const char *cell) {
     static const char *const good[] = {"Synced", "Healthy", "online", "running", "succeeded", "ok"};
-    static const char *const bad[] = {"OutOfSync", "Degraded", "Missing", "unreachable", "failed", "error", "exited", "dead"};
+    static const char *const bad[] = {"OutOfSync", "Degraded", "Missing", "unreachable",
+                                      "failed",    "error",    "exited",  "dead"};
     for (size_t i = 0; i < ARRAY_LEN(good); i++)
         if (z_eq(cell, good[i]))
             return "\033[32m";
@@ -92,7 +93,8 @@ static void table(struct arena *a, const struct json *items, const struct column
         for (size_t c = 0; c < n; c++) {
             if (columns[c].wide && !wide)
                 continue;
-            const char *cell = row ? json_cell(a, json_dotted(json_at(items, row - 1), columns[c].path)) : columns[c].title;
+            const char *cell =
+                row ? json_cell(a, json_dotted(json_at(items, row - 1), columns[c].path)) : columns[c].title;
             put_cell(cell, c == last ? 0 : widths[c] + 2, colors && row);
         }
         (void)putchar('\n');
@@ -126,7 +128,8 @@ static err_t write_path(struct arena *a, const struct json *j, const char *path)
     return NULL;
 }
 
-err_t output_list(struct arena *a, const struct json *items, const struct column *columns, size_t n, const char *format) {
+err_t output_list(struct arena *a, const struct json *items, const struct column *columns, size_t n,
+                  const char *format) {
     if (format == NULL || z_eq(format, "table") || z_eq(format, "wide")) {
         table(a, items, columns, n, z_eq(format, "wide"));
         return NULL;
@@ -145,7 +148,8 @@ err_t output_object(struct arena *a, const struct json *object, const char *form
         return write_json(object);
     if (z_starts(format, "jsonpath="))
         return write_path(a, object, format + 9);
-    return err_new(ERR_INVALID, "unknown output format '%s'; use table, wide, json, yaml, name or jsonpath=.a.b", format);
+    return err_new(ERR_INVALID, "unknown output format '%s'; use table, wide, json, yaml, name or jsonpath=.a.b",
+                   format);
 }
 
 static const char *detail(err_t e, const char *key) {
@@ -158,13 +162,16 @@ static const char *detail(err_t e, const char *key) {
 int print_error(err_t e) {
     bool colors = isatty(STDERR_FILENO) && getenv("NO_COLOR") == NULL;
     const char *code = detail(e, "code");
-    (void)fprintf(stderr, "%serror:%s %s%s%s%s\n", colors ? "\033[31m" : "", colors ? "\033[0m" : "", e->message, code ? " (" : "", code ? code : "", code ? ")" : "");
+    (void)fprintf(stderr, "%serror:%s %s%s%s%s\n", colors ? "\033[31m" : "", colors ? "\033[0m" : "", e->message,
+                  code ? " (" : "", code ? code : "", code ? ")" : "");
     if (detail(e, "file"))
-        (void)fprintf(stderr, "  at %s:%s:%s\n", detail(e, "file"), detail(e, "line") ? detail(e, "line") : "0", detail(e, "column") ? detail(e, "column") : "0");
+        (void)fprintf(stderr, "  at %s:%s:%s\n", detail(e, "file"), detail(e, "line") ? detail(e, "line") : "0",
+                      detail(e, "column") ? detail(e, "column") : "0");
     if (e->field)
         (void)fprintf(stderr, "  field %s\n", e->field);
     for (const struct err_detail *d = e->details; d; d = d->next)
-        if (!z_eq(d->key, "code") && !z_eq(d->key, "file") && !z_eq(d->key, "line") && !z_eq(d->key, "column") && *d->value)
+        if (!z_eq(d->key, "code") && !z_eq(d->key, "file") && !z_eq(d->key, "line") && !z_eq(d->key, "column") &&
+            *d->value)
             (void)fprintf(stderr, "  %s: %s\n", d->key, d->value);
     switch (e->code) {
     case ERR_INVALID:

@@ -26,7 +26,8 @@ struct seal_place {
 };
 struct str seal(struct arena *a, const struct keyring *k, const struct seal_place *at, struct str plain);
 /** ERR_INTERNAL "sealed value does not open" for anything that was changed or moved. The result is wiped with the arena. */
-MUST_CHECK err_t unseal(struct arena *a, const struct keyring *k, const struct seal_place *at, struct str blob, struct str *ret);
+MUST_CHECK err_t unseal(struct arena *a, const struct keyring *k, const struct seal_place *at, struct str blob,
+                        struct str *ret);
 
 /** Ed25519 (RFC 8032). */
 struct ed25519_key {
@@ -39,9 +40,11 @@ bool ed25519_verify(const uint8_t public[32], struct str data, struct str signat
 
 /** Password hashes: Argon2id t=2 m=64 MiB p=1 over HMAC(pepper, password), PHC string. YIELDS: runs in the hash lane;
  * ERR_BUSY when its queue is full. */
-MUST_CHECK err_t password_hash(struct arena *a, const struct keyring *k, struct str password, uint64_t deadline, char **ret);
+MUST_CHECK err_t password_hash(struct arena *a, const struct keyring *k, struct str password, uint64_t deadline,
+                               char **ret);
 /** *ret_ok false for a wrong password. `phc` NULL hashes against a dummy, so that an unknown user takes as long. */
-MUST_CHECK err_t password_verify(const struct keyring *k, struct str password, const char *phc, uint64_t deadline, bool *ret_ok);
+MUST_CHECK err_t password_verify(const struct keyring *k, struct str password, const char *phc, uint64_t deadline,
+                                 bool *ret_ok);
 /** 12..256 bytes, no NUL, not in the list of common ones, not the user's own names: ERR_WEAK_PASSWORD with the reason. */
 MUST_CHECK err_t password_check(struct str password, const char *username, const char *email);
 

@@ -1,6 +1,7 @@
 #include "core/crypto/jwt.h"
 
-char *jwt_sign(struct arena *a, const struct ed25519_key *key, const char *kid, const char *typ, const struct json *claims) {
+char *jwt_sign(struct arena *a, const struct ed25519_key *key, const char *kid, const char *typ,
+               const struct json *claims) {
     struct json *head = json_object(a);
     json_set_str(a, head, "alg", "EdDSA");
     json_set_str(a, head, "typ", typ);
@@ -55,7 +56,8 @@ static err_t check_claims(const struct jwt_expect *want, const struct json *clai
     int64_t exp = 0, nbf = 0, iat = 0;
     if (!z_eq(json_get_str(claims, "iss"), want->iss) || !z_eq(json_get_str(claims, "aud"), want->aud))
         return invalid();
-    if (!int_claim(claims, "exp", true, &exp) || !int_claim(claims, "nbf", false, &nbf) || !int_claim(claims, "iat", false, &iat))
+    if (!int_claim(claims, "exp", true, &exp) || !int_claim(claims, "nbf", false, &nbf) ||
+        !int_claim(claims, "iat", false, &iat))
         return invalid();
     if (nbf > want->now_s + JWT_LEEWAY_S || iat > want->now_s + JWT_LEEWAY_S)
         return invalid();
@@ -68,7 +70,8 @@ err_t jwt_verify(struct arena *a, struct str token, const struct jwt_expect *wan
     if (token.n == 0 || token.n > JWT_MAX)
         return invalid();
     struct str rest = token, head, body, sig_text, sig, extra;
-    if (!str_cut(&rest, '.', &head) || !str_cut(&rest, '.', &body) || !str_cut(&rest, '.', &sig_text) || str_cut(&rest, '.', &extra))
+    if (!str_cut(&rest, '.', &head) || !str_cut(&rest, '.', &body) || !str_cut(&rest, '.', &sig_text) ||
+        str_cut(&rest, '.', &extra))
         return invalid();
     struct json *h, *claims;
     const struct jwt_key *key;

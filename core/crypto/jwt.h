@@ -7,7 +7,8 @@
 #define JWT_LEEWAY_S 30
 
 /** header {"alg":"EdDSA","typ":typ,"kid":kid} + claims. */
-char *jwt_sign(struct arena *a, const struct ed25519_key *key, const char *kid, const char *typ, const struct json *claims);
+char *jwt_sign(struct arena *a, const struct ed25519_key *key, const char *kid, const char *typ,
+               const struct json *claims);
 
 struct jwt_key {
     const char *kid;

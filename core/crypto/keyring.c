@@ -83,7 +83,9 @@ static err_t root_load(struct arena *a, const char *path, uint8_t out[ROOT_BYTES
     if (fstat(fd, &st) != 0 || (st.st_mode & 077) != 0)
         e = err_new(ERR_CONFIG, "%s must be readable by its owner only; run: chmod 600 %s", path, path);
     else if (st.st_size != ROOT_BYTES || read(fd, out, ROOT_BYTES) != ROOT_BYTES)
-        e = err_new(ERR_CONFIG, "%s must hold exactly %d bytes; restore it from a backup: without it no stored secret opens", path, ROOT_BYTES);
+        e = err_new(ERR_CONFIG,
+                    "%s must hold exactly %d bytes; restore it from a backup: without it no stored secret opens", path,
+                    ROOT_BYTES);
     (void)close(fd);
     return e;
 }
@@ -163,11 +165,13 @@ err_t unseal(struct arena *a, const struct keyring *k, const struct seal_place *
     *w = (struct wipe){out, room};
     arena_on_free(a, wipe_on_free, w);
     struct str aad = aad_of(a, at);
-    int ok = EVP_AEAD_CTX_open(&k->seal_ctx, out, &n, room, (const uint8_t *)blob.p + 8, 12, (const uint8_t *)blob.p + HEAD, room,
-                               (const uint8_t *)aad.p, aad.n);
+    int ok = EVP_AEAD_CTX_open(&k->seal_ctx, out, &n, room, (const uint8_t *)blob.p + 8, 12,
+                               (const uint8_t *)blob.p + HEAD, room, (const uint8_t *)aad.p, aad.n);
     ERR_clear_error(); /* the queue is shared by all fibers */
     if (ok != 1)
-        return err_new(ERR_INTERNAL, "sealed value of %s.%s does not open: changed, moved, or sealed with another root key", at->table, at->column);
+        return err_new(ERR_INTERNAL,
+                       "sealed value of %s.%s does not open: changed, moved, or sealed with another root key",
+                       at->table, at->column);
     out[n] = '\0';
     *ret = str_n((const char *)out, n);
     return NULL;

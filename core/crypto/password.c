@@ -31,7 +31,8 @@ static void box_run(void *p) {
         b->ok = b->rc == ARGON2_OK;
         return;
     }
-    b->rc = argon2id_hash_encoded(T_COST, M_COST, LANES, b->peppered, sizeof(b->peppered), b->salt, sizeof(b->salt), 32, b->phc, PHC_MAX);
+    b->rc = argon2id_hash_encoded(T_COST, M_COST, LANES, b->peppered, sizeof(b->peppered), b->salt, sizeof(b->salt), 32,
+                                  b->phc, PHC_MAX);
 }
 
 static struct hash_box *box_new(const struct keyring *k, struct str password) {
@@ -55,7 +56,8 @@ static err_t run(struct hash_box *b, uint64_t deadline) {
 err_t password_hash(struct arena *a, const struct keyring *k, struct str password, uint64_t deadline, char **ret) {
     struct hash_box *b = box_new(k, password);
     TRY(run(b, deadline));
-    err_t e = b->rc == ARGON2_OK ? NULL : err_new(ERR_INTERNAL, "password hash failed: %s", argon2_error_message(b->rc));
+    err_t e =
+        b->rc == ARGON2_OK ? NULL : err_new(ERR_INTERNAL, "password hash failed: %s", argon2_error_message(b->rc));
     if (e == NULL)
         *ret = arena_strdup(a, b->phc);
     box_free(b);
@@ -63,7 +65,8 @@ err_t password_hash(struct arena *a, const struct keyring *k, struct str passwor
 }
 
 /* A legal hash of a random value: an unknown user costs what a known one does. */
-static const char dummy[] = "$argon2id$v=19$m=65536,t=2,p=1$AAAAAAAAAAAAAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
+static const char dummy[] =
+    "$argon2id$v=19$m=65536,t=2,p=1$AAAAAAAAAAAAAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
 
 err_t password_verify(const struct keyring *k, struct str password, const char *phc, uint64_t deadline, bool *ret_ok) {
     struct hash_box *b = box_new(k, password);
@@ -77,10 +80,38 @@ err_t password_verify(const struct keyring *k, struct str password, const char *
 }
 
 /* Stems of what people really choose when told to use twelve characters; compared without digits and punctuation. */
-static const char *const common[] = {"password", "passwort", "administrator", "dockflow", "letmein", "welcome", "qwertyuiop", "qwerty",
-                                     "iloveyou", "changeme", "changemenow", "football", "baseball", "superman", "trustno", "sunshine",
-                                     "princess", "monkey", "dragon", "master", "secret", "default", "docker", "adminadmin", "rootroot",
-                                     "abcdefghijkl", "correcthorsebatterystaple", "passwordpassword", "asdfghjkl", "zxcvbnm", "test", "testtest"};
+static const char *const common[] = {"password",
+                                     "passwort",
+                                     "administrator",
+                                     "dockflow",
+                                     "letmein",
+                                     "welcome",
+                                     "qwertyuiop",
+                                     "qwerty",
+                                     "iloveyou",
+                                     "changeme",
+                                     "changemenow",
+                                     "football",
+                                     "baseball",
+                                     "superman",
+                                     "trustno",
+                                     "sunshine",
+                                     "princess",
+                                     "monkey",
+                                     "dragon",
+                                     "master",
+                                     "secret",
+                                     "default",
+                                     "docker",
+                                     "adminadmin",
+                                     "rootroot",
+                                     "abcdefghijkl",
+                                     "correcthorsebatterystaple",
+                                     "passwordpassword",
+                                     "asdfghjkl",
+                                     "zxcvbnm",
+                                     "test",
+                                     "testtest"};
 
 static size_t letters_of(struct str s, char *out, size_t max) {
     size_t n = 0;

@@ -15,11 +15,13 @@ void crypto_hmac_sha256(struct str key, struct str data, uint8_t out[32]) {
 }
 
 void crypto_hkdf(struct str secret, struct str salt, const char *info, uint8_t *out, size_t n) {
-    CHECK(HKDF(out, n, EVP_sha256(), (const uint8_t *)secret.p, secret.n, (const uint8_t *)salt.p, salt.n, (const uint8_t *)info,
-               strlen(info)) == 1);
+    CHECK(HKDF(out, n, EVP_sha256(), (const uint8_t *)secret.p, secret.n, (const uint8_t *)salt.p, salt.n,
+               (const uint8_t *)info, strlen(info)) == 1);
 }
 
-void ed25519_from_seed(const uint8_t seed[32], struct ed25519_key *ret) { ED25519_keypair_from_seed(ret->public, ret->private, seed); }
+void ed25519_from_seed(const uint8_t seed[32], struct ed25519_key *ret) {
+    ED25519_keypair_from_seed(ret->public, ret->private, seed);
+}
 
 void ed25519_new(struct ed25519_key *ret) {
     uint8_t seed[32];
@@ -33,7 +35,8 @@ void ed25519_sign(const struct ed25519_key *k, struct str data, uint8_t out[64])
 }
 
 bool ed25519_verify(const uint8_t public[32], struct str data, struct str signature) {
-    return signature.n == 64 && ED25519_verify((const uint8_t *)data.p, data.n, (const uint8_t *)signature.p, public) == 1;
+    return signature.n == 64 &&
+           ED25519_verify((const uint8_t *)data.p, data.n, (const uint8_t *)signature.p, public) == 1;
 }
 
 const char *bytea_text(struct arena *a, struct str bytes) {

@@ -9,7 +9,8 @@
 
 static const char *const auth_names[] = {"none", "token", "ssh"};
 
-char *helper_request_text(struct arena *a, const char *op, const struct git_remote_conf *conf, const char *mirror, const char *ref) {
+char *helper_request_text(struct arena *a, const char *op, const struct git_remote_conf *conf, const char *mirror,
+                          const char *ref) {
     struct json *j = json_object(a);
     json_set_str(a, j, "op", op);
     json_set_str(a, j, "url", conf->url);

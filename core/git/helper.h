@@ -15,7 +15,8 @@ struct helper_request {
     const char *mirror, *ref;
 };
 /** In the parent: the request as JSON text. */
-char *helper_request_text(struct arena *a, const char *op, const struct git_remote_conf *conf, const char *mirror, const char *ref);
+char *helper_request_text(struct arena *a, const char *op, const struct git_remote_conf *conf, const char *mirror,
+                          const char *ref);
 /** In the child. */
 MUST_CHECK err_t helper_request_parse(struct arena *a, struct str text, struct helper_request *ret);
 MUST_CHECK err_t helper_ls_remote(struct arena *a, const struct helper_request *req, struct json *out);

@@ -33,16 +33,19 @@ static int on_credentials(git_credential **out, const char *url, const char *use
     struct remote_ctx *ctx = payload;
     const struct helper_request *r = ctx->req;
     if (!same_origin(ctx, url))
-        return refuse(ctx, err_new(ERR_GIT_AUTH, "another host asked for the repository's credential; redirects are not followed"));
+        return refuse(ctx, err_new(ERR_GIT_AUTH,
+                                   "another host asked for the repository's credential; redirects are not followed"));
     if (types & GIT_CREDENTIAL_USERNAME)
         return git_credential_username_new(out, r->username ? r->username : (r->url.user ? r->url.user : "git"));
     if (ctx->auth_tries++ > 0)
         return refuse(ctx, err_new(ERR_GIT_AUTH, "the server refused the credential"));
     if ((types & GIT_CREDENTIAL_USERPASS_PLAINTEXT) && r->auth == GIT_AUTH_TOKEN && r->url.scheme != GIT_SSH)
-        return git_credential_userpass_plaintext_new(out, r->username && *r->username ? r->username : "x-access-token", r->secret);
+        return git_credential_userpass_plaintext_new(out, r->username && *r->username ? r->username : "x-access-token",
+                                                     r->secret);
     if ((types & (GIT_CREDENTIAL_SSH_MEMORY | GIT_CREDENTIAL_SSH_KEY)) && r->auth == GIT_AUTH_SSH && r->secret)
         return git_credential_ssh_key_memory_new(out, user ? user : "git", NULL, r->secret, r->passphrase);
-    return refuse(ctx, err_new(ERR_GIT_AUTH, "the server asks for a credential and the repository has none of that kind"));
+    return refuse(ctx,
+                  err_new(ERR_GIT_AUTH, "the server asks for a credential and the repository has none of that kind"));
 }
 
 static bool host_key_matches(struct arena *a, const git_cert_hostkey *key, const char *pinned) {
@@ -68,12 +71,15 @@ static int on_certificate(git_cert *cert, int valid, const char *host, void *pay
     if (cert->cert_type == GIT_CERT_X509) {
         if (valid)
             return 0;
-        return refuse(ctx, err_new(ERR_TLS_VERIFY, "the certificate of %s is not trusted, expired, or for another name", host));
+        return refuse(
+            ctx, err_new(ERR_TLS_VERIFY, "the certificate of %s is not trusted, expired, or for another name", host));
     }
     if (cert->cert_type == GIT_CERT_HOSTKEY_LIBSSH2) {
         if (ctx->req->host_key && host_key_matches(ctx->a, (const git_cert_hostkey *)cert, ctx->req->host_key))
             return 0;
-        return refuse(ctx, err_new(ERR_HOSTKEY, "the host key of %s is not the pinned one; check the server, then pin the new key", host));
+        return refuse(ctx, err_new(ERR_HOSTKEY,
+                                   "the host key of %s is not the pinned one; check the server, then pin the new key",
+                                   host));
     }
     return refuse(ctx, err_new(ERR_TLS_VERIFY, "unknown kind of host proof"));
 }
@@ -81,7 +87,8 @@ static int on_certificate(git_cert *cert, int valid, const char *host, void *pay
 static int on_progress(const git_indexer_progress *p, void *payload) {
     struct remote_ctx *ctx = payload;
     if (p->total_objects > MAX_PACK_OBJECTS)
-        return refuse(ctx, err_new(ERR_GIT_LIMIT, "the repository sends %u objects; at most %u are accepted", p->total_objects, MAX_PACK_OBJECTS));
+        return refuse(ctx, err_new(ERR_GIT_LIMIT, "the repository sends %u objects; at most %u are accepted",
+                                   p->total_objects, MAX_PACK_OBJECTS));
     if (p->received_bytes > MAX_PACK_BYTES)
         return refuse(ctx, err_new(ERR_GIT_LIMIT, "the repository sends more than 2 GiB"));
     return 0;
@@ -94,10 +101,13 @@ static void init_callbacks(git_remote_callbacks *cb, struct remote_ctx *ctx) {
     cb->payload = ctx;
 }
 
-static err_t remote_error(struct remote_ctx *ctx, int rc, const char *op) { return ctx->failure ? ctx->failure : git_err(rc, op); }
+static err_t remote_error(struct remote_ctx *ctx, int rc, const char *op) {
+    return ctx->failure ? ctx->failure : git_err(rc, op);
+}
 
 static void trust_ca(const struct helper_request *req) {
-    git_libgit2_opts(GIT_OPT_SET_SSL_CERT_LOCATIONS, req->ca_file ? req->ca_file : "/etc/ssl/certs/ca-certificates.crt", NULL);
+    git_libgit2_opts(GIT_OPT_SET_SSL_CERT_LOCATIONS, req->ca_file ? req->ca_file : "/etc/ssl/certs/ca-certificates.crt",
+                     NULL);
 }
 
 static const git_remote_head *find_head(const git_remote_head **heads, size_t n, const char *name) {
@@ -136,7 +146,8 @@ static err_t list_heads(struct arena *a, struct remote_ctx *ctx, git_remote *rem
         return err_new(ERR_GIT_LIMIT, "the repository has %zu refs; at most 100000 are accepted", n);
     const git_remote_head *h = pick(a, heads, n, ctx->req->ref);
     if (h == NULL)
-        return err_new(ERR_NOT_FOUND, "the repository has no branch or tag '%s'", ctx->req->ref ? ctx->req->ref : "HEAD");
+        return err_new(ERR_NOT_FOUND, "the repository has no branch or tag '%s'",
+                       ctx->req->ref ? ctx->req->ref : "HEAD");
     char oid[GIT_OID_HEXSZ + 1];
     json_set_str(a, out, "name", h->name);
     json_set_str(a, out, "oid", git_oid_tostr(oid, sizeof(oid), &h->oid));

@@ -8,7 +8,7 @@ struct git_job {
     struct arena *a; /* the box's own; errors and results live here */
     char *mirror;
     err_t (*fn)(struct git_job *job, git_repository *repo);
-    void *in, *out;  /* in the box's arena */
+    void *in, *out; /* in the box's arena */
     err_t error;
     atomic_bool abort;
 };

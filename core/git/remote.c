@@ -64,21 +64,25 @@ static err_t run_child(struct arena *a, const char *request, uint64_t deadline, 
     int status = -1;
     TRY(proc_wait(p, deadline, &status));
     if (answer.n == 0)
-        return err_new(ERR_GIT_LIMIT, "the Git helper ended with status %d before it answered (resource limit?)", status);
+        return err_new(ERR_GIT_LIMIT, "the Git helper ended with status %d before it answered (resource limit?)",
+                       status);
     TRY(json_parse(a, buf_str(&answer), NULL, ret));
     if (json_get_bool(*ret, "ok", false))
         return NULL;
     return err_new(code_from(json_get_str(*ret, "code")), "%s", json_str_or(json_get(*ret, "message"), "Git failed"));
 }
 
-static err_t call(struct arena *a, const struct git_remote_conf *conf, const char *op, const char *mirror, const char *ref,
-                  uint64_t deadline, struct json **ret) {
+static err_t call(struct arena *a, const struct git_remote_conf *conf, const char *op, const char *mirror,
+                  const char *ref, uint64_t deadline, struct json **ret) {
     struct git_url url;
     TRY(git_url_parse(a, conf->url, conf->allow_local, &url));
     if (ref && !git_ref_valid(ref))
         return err_field(err_new(ERR_INVALID, "'%s' is not a legal branch, tag or ref name", ref), "branch");
     if (url.scheme == GIT_SSH && (conf->host_key == NULL || *conf->host_key == '\0'))
-        return err_field(err_new(ERR_HOSTKEY, "no host key is pinned for %s; add the server's public host key to the repository", url.host), "hostKey");
+        return err_field(err_new(ERR_HOSTKEY,
+                                 "no host key is pinned for %s; add the server's public host key to the repository",
+                                 url.host),
+                         "hostKey");
     TRY(children_take(deadline));
     err_t e = run_child(a, helper_request_text(a, op, conf, mirror, ref), deadline, ret);
     sem_release(&children);
@@ -87,7 +91,8 @@ static err_t call(struct arena *a, const struct git_remote_conf *conf, const cha
     return err_new(e->code, "%s: %s", url.text, e->message);
 }
 
-err_t git_ls_remote(struct arena *a, const struct git_remote_conf *conf, const char *ref, uint64_t deadline, struct git_ref *ret) {
+err_t git_ls_remote(struct arena *a, const struct git_remote_conf *conf, const char *ref, uint64_t deadline,
+                    struct git_ref *ret) {
     struct json *j;
     TRY(call(a, conf, "ls-remote", NULL, ref, deadline, &j));
     const char *oid = json_get_str(j, "oid");
@@ -128,8 +133,8 @@ static void lock_drop(const char *mirror_dir, struct mirror_lock *l) {
         map_done(&locks);
 }
 
-static err_t fetch_locked(struct arena *a, const struct git_remote_conf *conf, const char *mirror_dir, const char *ref, uint64_t deadline,
-                          struct mirror_lock *l) {
+static err_t fetch_locked(struct arena *a, const struct git_remote_conf *conf, const char *mirror_dir, const char *ref,
+                          uint64_t deadline, struct mirror_lock *l) {
     struct json *j;
     TRY(mutex_lock(&l->m, deadline));
     err_t e = call(a, conf, "fetch", mirror_dir, ref, deadline, &j);

@@ -28,9 +28,7 @@ static char *oid_text(struct arena *a, const git_oid *oid) {
     return git_oid_tostr(out, GIT_OID_HEXSZ + 1, oid);
 }
 
-static bool is_sha(const char *ref) {
-    return strlen(ref) == 40 && strspn(ref, "0123456789abcdef") == 40;
-}
+static bool is_sha(const char *ref) { return strlen(ref) == 40 && strspn(ref, "0123456789abcdef") == 40; }
 
 static err_t lookup_named(struct arena *a, git_repository *repo, const char *ref, git_object **ret) {
     const char *full[] = {ref, arena_printf(a, "refs/heads/%s", ref), arena_printf(a, "refs/tags/%s", ref)};
@@ -90,8 +88,8 @@ static err_t resolve_job(struct git_job *job, git_repository *repo) {
 
 static err_t escape(const char *path, const git_tree_entry *e) {
     const char *what = git_tree_entry_filemode(e) == GIT_FILEMODE_LINK ? "a symbolic link" : "a submodule";
-    err_t err = err_new(ERR_PATH_ESCAPE, "'%s' goes through %s ('%s'); only plain files of the repository are read", path, what,
-                        git_tree_entry_name(e));
+    err_t err = err_new(ERR_PATH_ESCAPE, "'%s' goes through %s ('%s'); only plain files of the repository are read",
+                        path, what, git_tree_entry_name(e));
     return err_detail(err, "path", path);
 }
 
@@ -126,7 +124,8 @@ static err_t walk(struct git_job *job, git_repository *repo, git_tree *root, con
     return err;
 }
 
-static err_t read_blob(struct git_job *job, git_repository *repo, const git_tree_entry *e, const char *path, size_t max, struct str *ret) {
+static err_t read_blob(struct git_job *job, git_repository *repo, const git_tree_entry *e, const char *path, size_t max,
+                       struct str *ret) {
     if (git_tree_entry_type(e) != GIT_OBJECT_BLOB)
         return err_new(ERR_NOT_FOUND, "'%s' is a directory", path);
     git_blob *blob = NULL;
@@ -202,11 +201,14 @@ struct git_work *git_work_new(const char *mirror_dir, const char *sha, size_t ar
     return (struct git_work *)job;
 }
 
-struct arena *git_work_arena(struct git_work *w) { return ((struct git_job *)w)->a; }
+struct arena *git_work_arena(struct git_work *w) {
+    return ((struct git_job *)w)->a;
+}
 
 static void drop_arena(void *a) { arena_unref(a); }
 
-err_t git_work_run(struct git_work *w, struct arena *a, err_t (*fn)(struct git_files *f, struct arena *a, void *arg), uint64_t deadline) {
+err_t git_work_run(struct git_work *w, struct arena *a, err_t (*fn)(struct git_files *f, struct arena *a, void *arg),
+                   uint64_t deadline) {
     struct git_job *job = (struct git_job *)w;
     ((struct files_in *)job->in)->fn = fn;
     TRY(git_job_run(job, deadline));
@@ -252,8 +254,10 @@ static err_t list_tree(struct git_job *job, git_repository *repo, git_tree *tree
             return err_new(ERR_GIT_LIMIT, "'%s' has more than %zu entries", *in->path ? in->path : "/", in->limit);
         const char *path = arena_printf(job->a, "%s%s", prefix, git_tree_entry_name(e));
         bool file = kind == GIT_FILE || kind == GIT_EXEC;
-        *vec_push(job->a, &out->entries) = (struct git_entry){
-            .path = path, .kind = kind, .oid = oid_text(job->a, git_tree_entry_id(e)), .size = file ? entry_size(repo, e) : 0};
+        *vec_push(job->a, &out->entries) = (struct git_entry){.path = path,
+                                                              .kind = kind,
+                                                              .oid = oid_text(job->a, git_tree_entry_id(e)),
+                                                              .size = file ? entry_size(repo, e) : 0};
         if (kind != GIT_DIR || !in->recursive)
             continue;
         git_tree *sub = NULL;
@@ -292,7 +296,8 @@ static int on_delta(const git_diff_delta *d, float progress, void *payload) {
     struct read_in *in = job->in;
     (void)progress;
     for (size_t i = 0; i < in->nglobs; i++)
-        if (glob_match(str_of(in->globs[i]), str_of(d->new_file.path)) || glob_match(str_of(in->globs[i]), str_of(d->old_file.path)))
+        if (glob_match(str_of(in->globs[i]), str_of(d->new_file.path)) ||
+            glob_match(str_of(in->globs[i]), str_of(d->old_file.path)))
             return 1;
     return 0;
 }
@@ -315,7 +320,8 @@ static err_t changed_job(struct git_job *job, git_repository *repo) {
     return err;
 }
 
-static struct git_job *new_read(const char *mirror, err_t (*fn)(struct git_job *, git_repository *), struct read_in **in) {
+static struct git_job *new_read(const char *mirror, err_t (*fn)(struct git_job *, git_repository *),
+                                struct read_in **in) {
     struct git_job *job = git_job_new(mirror, fn);
     *in = job->in = arena_new_obj(job->a, struct read_in);
     job->out = arena_new_obj(job->a, struct read_out);
@@ -328,14 +334,17 @@ err_t git_resolve(struct arena *a, const char *mirror_dir, const char *ref, uint
     in->ref = arena_strdup(job->a, ref);
     TRY(git_job_run(job, deadline));
     struct git_commit c = ((struct read_out *)job->out)->commit;
-    *ret = (struct git_commit){.sha = arena_strdup(a, c.sha), .author = arena_strdup(a, c.author), .email = arena_strdup(a, c.email),
-                               .message = arena_strdup(a, c.message), .time_ms = c.time_ms};
+    *ret = (struct git_commit){.sha = arena_strdup(a, c.sha),
+                               .author = arena_strdup(a, c.author),
+                               .email = arena_strdup(a, c.email),
+                               .message = arena_strdup(a, c.message),
+                               .time_ms = c.time_ms};
     git_job_free(job);
     return NULL;
 }
 
-err_t git_read(struct arena *a, const char *mirror_dir, const char *sha, const char *path, size_t max, uint64_t deadline,
-               struct str *ret, const char **ret_oid) {
+err_t git_read(struct arena *a, const char *mirror_dir, const char *sha, const char *path, size_t max,
+               uint64_t deadline, struct str *ret, const char **ret_oid) {
     struct read_in *in;
     const char *clean;
     TRY(git_path_clean(a, path, &clean));

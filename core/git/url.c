@@ -36,9 +36,7 @@ static bool user_ok(struct str u) {
     return u.n > 0 && u.n <= 64 && u.p[0] != '-';
 }
 
-static err_t bad(const char *why) {
-    return err_field(err_new(ERR_INVALID, "repository URL: %s", why), "url");
-}
+static err_t bad(const char *why) { return err_field(err_new(ERR_INVALID, "repository URL: %s", why), "url"); }
 
 /* host[:port] of an authority without user part */
 static err_t take_host_port(struct arena *a, struct str auth, int default_port, struct git_url *u) {

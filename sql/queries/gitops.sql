@@ -44,12 +44,6 @@ UPDATE deployment_ops SET state = $3::text, error = $4::jsonb, after = coalesce(
        finished_at = CASE WHEN $3::text IN ('succeeded', 'failed', 'skipped', 'cancelled') THEN now() END
  WHERE deployment_id = $1 AND op_id = $2;
 
--- name: gitops_deployment_log
-INSERT INTO deployment_logs (deployment_id, seq, level, op_id, line)
-SELECT $1, coalesce((SELECT max(seq) FROM deployment_logs WHERE deployment_id = $1), 0) + row_number() OVER (),
-       l->>'level', left(coalesce(l->>'op', ''), 100), left(l->>'line', 8000)
-  FROM jsonb_array_elements($2::jsonb) l;
-
 -- name: gitops_deployment_finish
 UPDATE deployments SET status = $2, error = $3::jsonb, image_digests = coalesce($4::jsonb, image_digests), finished_at = now(), updated_at = now()
  WHERE id = $1 AND fence = $5;

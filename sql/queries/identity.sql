@@ -74,9 +74,6 @@ DELETE FROM sessions WHERE absolute_expires_at < now() - interval '7 days';
 -- name: identity_password_set
 UPDATE users SET password_hash = $2, password_changed_at = now(), must_change_password = $3::boolean, failed_logins = 0 WHERE id = $1;
 
--- name: identity_password_rehash
-UPDATE users SET password_hash = $2 WHERE id = $1 AND password_hash = $3;
-
 -- name: identity_signing_keys
 SELECT kid, public_jwk->>'x', private_sealed, state FROM signing_keys WHERE purpose = 'access' AND state <> 'retired' ORDER BY created_at DESC;
 

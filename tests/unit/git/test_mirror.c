@@ -120,9 +120,11 @@ TEST(silent_server_is_given_up) {
     struct git_remote_conf r = {.url = "http://127.0.0.1:9/none", .allow_local = true};
     FAILS(ERR_GIT, git_ls_remote(arena_current(), &r, NULL, soon(), &ref));
     /* Accepts and says nothing. */
-    const char *const argv[] = {"/usr/bin/python3", "-c",
-                                "import socket,sys,time\ns=socket.socket();s.bind(('127.0.0.1',0));s.listen();print(s.getsockname()[1],flush=True)\n"
-                                "c=s.accept();time.sleep(60)", NULL};
+    const char *const argv[] = {
+        "/usr/bin/python3", "-c",
+        "import socket,sys,time\ns=socket.socket();s.bind(('127.0.0.1',0));s.listen();print(s.getsockname()[1],flush=True)\n"
+        "c=s.accept();time.sleep(60)",
+        NULL};
     struct proc_conf conf = {.argv = argv, .pipe_stdout = true};
     struct proc *p;
     struct str port;
@@ -141,8 +143,9 @@ int main(int argc, char **argv) {
     (void)snprintf(dir, sizeof(dir), "/tmp/df-git-test-XXXXXX");
     if (mkdtemp(dir) == NULL)
         return 1;
-    const struct CMUnitTest tests[] = {LOOP_TEST(fetches_and_reads), LOOP_TEST(links_are_refused), LOOP_TEST(lists_and_compares),
-                                       LOOP_TEST(force_push_and_deleted_branch_are_followed), LOOP_TEST(silent_server_is_given_up)};
+    const struct CMUnitTest tests[] = {
+        LOOP_TEST(fetches_and_reads), LOOP_TEST(links_are_refused), LOOP_TEST(lists_and_compares),
+        LOOP_TEST(force_push_and_deleted_branch_are_followed), LOOP_TEST(silent_server_is_given_up)};
     int rc = cmocka_run_group_tests(tests, NULL, NULL);
     pid_t child = fork();
     if (child == 0)

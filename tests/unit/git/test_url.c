@@ -43,12 +43,40 @@ static void good_urls(void **state) {
 
 static void bad_urls(void **state) {
     static const char *const cases[] = {
-        "", "-oProxyCommand=x", "ext::sh -c id", "ext::sh", "git://example.org/a", "file:///etc", "/etc", "http://example.org/a",
-        "https://user:pass@example.org/a", "https://token@example.org/a", "https://example.org", "https://example.org/", "https:///a",
-        "https://exa mple.org/a", "https://example.org/a b", "https://example.org/../../etc", "https://example.org/a/../b",
-        "https://example.org/--upload-pack=x", "https://example.org:0/a", "https://example.org:65536/a", "https://example.org:x/a",
-        "https://-x/a", "ssh://-oProxyCommand=x/a", "ssh://git:pw@example.org/a", "git@-x:a", "example.org", "https://[::1/a", "https://[g::]/a",
-        "https://example.org/a?x=1", "https://example.org/a#b", "ssh://g;id@example.org/a", "git@example.org:", "https://example.org/a\nb", "fd::17/foo",
+        "",
+        "-oProxyCommand=x",
+        "ext::sh -c id",
+        "ext::sh",
+        "git://example.org/a",
+        "file:///etc",
+        "/etc",
+        "http://example.org/a",
+        "https://user:pass@example.org/a",
+        "https://token@example.org/a",
+        "https://example.org",
+        "https://example.org/",
+        "https:///a",
+        "https://exa mple.org/a",
+        "https://example.org/a b",
+        "https://example.org/../../etc",
+        "https://example.org/a/../b",
+        "https://example.org/--upload-pack=x",
+        "https://example.org:0/a",
+        "https://example.org:65536/a",
+        "https://example.org:x/a",
+        "https://-x/a",
+        "ssh://-oProxyCommand=x/a",
+        "ssh://git:pw@example.org/a",
+        "git@-x:a",
+        "example.org",
+        "https://[::1/a",
+        "https://[g::]/a",
+        "https://example.org/a?x=1",
+        "https://example.org/a#b",
+        "ssh://g;id@example.org/a",
+        "git@example.org:",
+        "https://example.org/a\nb",
+        "fd::17/foo",
     };
     (void)state;
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
@@ -71,9 +99,11 @@ static void local_paths_only_when_allowed(void **state) {
 }
 
 static void ref_names(void **state) {
-    static const char *const good[] = {"main", "feature/x", "refs/heads/main", "v1.2.3", "0123456789012345678901234567890123456789", "ümlaut"};
-    static const char *const bad[] = {"", "-x", "a..b", "a@{1}", "a b", "a~1", "a^", "a:b", ":/regex", "a*", "a[", "a\\b", "/a", "a/", "a//b",
-                                      ".a", "a/.b", "a.lock", "a.", "@", "a\x01", "a\x7f", "\xff\xfe"};
+    static const char *const good[] = {
+        "main", "feature/x", "refs/heads/main", "v1.2.3", "0123456789012345678901234567890123456789", "ümlaut"};
+    static const char *const bad[] = {"",        "-x",     "a..b", "a@{1}", "a b",   "a~1",   "a^",      "a:b",
+                                      ":/regex", "a*",     "a[",   "a\\b",  "/a",    "a/",    "a//b",    ".a",
+                                      "a/.b",    "a.lock", "a.",   "@",     "a\x01", "a\x7f", "\xff\xfe"};
     (void)state;
     for (size_t i = 0; i < ARRAY_LEN(good); i++)
         if (!git_ref_valid(good[i]))
@@ -90,8 +120,9 @@ static void ref_names(void **state) {
 static void paths_stay_inside(void **state) {
     static const struct {
         const char *in, *out;
-    } cases[] = {{"a/b", "a/b"}, {"./a//b/", "a/b"}, {"a/../b", "b"}, {"", ""}, {".", ""}, {"..", NULL}, {"a/../../b", NULL},
-                 {"/a", NULL}, {".git/config", NULL}, {"x/.GIT/y", NULL}, {"a\nb", NULL}};
+    } cases[] = {
+        {"a/b", "a/b"},      {"./a//b/", "a/b"}, {"a/../b", "b"},       {"", ""},           {".", ""},     {"..", NULL},
+        {"a/../../b", NULL}, {"/a", NULL},       {".git/config", NULL}, {"x/.GIT/y", NULL}, {"a\nb", NULL}};
     (void)state;
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
         const char *out = NULL;

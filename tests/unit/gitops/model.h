@@ -24,7 +24,12 @@ static inline err_t no_files(void *ctx, const char *path, struct str *ret) {
 /** Desired state of a compose text; image ids of the model decide which images are known. */
 static inline struct desired *desired_from(struct arena *a, const char *yaml) {
     struct compose_source src = {.path = "/r/compose.yaml", .text = str_of(yaml)};
-    struct compose_options o = {.sources = &src, .n_sources = 1, .working_dir = "/r", .root = "/r", .project_name = "demo", .project_name_imperative = true};
+    struct compose_options o = {.sources = &src,
+                                .n_sources = 1,
+                                .working_dir = "/r",
+                                .root = "/r",
+                                .project_name = "demo",
+                                .project_name_imperative = true};
     struct compose_files files = {no_files, NULL};
     struct compose_project *p;
     err_t e = compose_load(a, &o, &files, &p);
@@ -77,9 +82,15 @@ static inline void model_create(struct model *m, const struct plan *p, const str
     const char *image = model_image(m, s->image);
     CHECK(image != NULL);
     struct observed_container *c = &m->o.containers[m->o.n_containers++];
-    *c = (struct observed_container){.id = arena_printf(m->a, "%012d%052d", m->next_id, m->next_id), .name = op->new_name, .service = s->service->name,
-                                     .hash = plan_service_hash(m->a, s, image), .image_id = image, .state = "created", .app_id = "app-1",
-                                     .number = op->number, .created_s = m->next_id};
+    *c = (struct observed_container){.id = arena_printf(m->a, "%012d%052d", m->next_id, m->next_id),
+                                     .name = op->new_name,
+                                     .service = s->service->name,
+                                     .hash = plan_service_hash(m->a, s, image),
+                                     .image_id = image,
+                                     .state = "created",
+                                     .app_id = "app-1",
+                                     .number = op->number,
+                                     .created_s = m->next_id};
     m->next_id++;
     c->networks = arena_new_array(m->a, const char *, s->service->n_networks + 1);
     for (size_t i = 0; i < s->service->n_networks; i++)
@@ -102,13 +113,15 @@ static inline void model_do(struct model *m, const struct plan *p, const struct 
         for (size_t i = 0; i < m->o.n_images; i++)
             if (z_eq(m->o.images[i].ref, op->object))
                 m->o.images[i].ref = "old";
-        m->o.images[m->o.n_images++] = (struct observed_image){op->object, arena_printf(m->a, "sha256:%d", m->next_id++), op->kind == OP_BUILD ? "b1" : NULL};
+        m->o.images[m->o.n_images++] = (struct observed_image){
+            op->object, arena_printf(m->a, "sha256:%d", m->next_id++), op->kind == OP_BUILD ? "b1" : NULL};
         break;
     case OP_CREATE_NETWORK:
         for (size_t i = 0; i < p->desired->project->n_networks; i++) {
             const struct compose_network *n = &p->desired->project->networks[i];
             if (z_eq(n->name, op->object))
-                m->o.networks[m->o.n_networks++] = (struct observed_network){arena_printf(m->a, "net%d", m->next_id++), n->name, n->key, "demo", compose_network_hash(m->a, n)};
+                m->o.networks[m->o.n_networks++] = (struct observed_network){
+                    arena_printf(m->a, "net%d", m->next_id++), n->name, n->key, "demo", compose_network_hash(m->a, n)};
         }
         break;
     case OP_REMOVE_NETWORK:
@@ -120,7 +133,8 @@ static inline void model_do(struct model *m, const struct plan *p, const struct 
         for (size_t i = 0; i < p->desired->project->n_volumes; i++) {
             const struct compose_volume *v = &p->desired->project->volumes[i];
             if (z_eq(v->name, op->object))
-                m->o.volumes[m->o.n_volumes++] = (struct observed_volume){.name = v->name, .key = v->key, .project = "demo", .hash = compose_volume_hash(m->a, v)};
+                m->o.volumes[m->o.n_volumes++] = (struct observed_volume){
+                    .name = v->name, .key = v->key, .project = "demo", .hash = compose_volume_hash(m->a, v)};
         }
         break;
     case OP_CREATE:
@@ -170,6 +184,8 @@ static inline void model_apply(struct model *m, const struct plan *p, size_t upt
 }
 
 static inline void plan_print(const struct plan *p) {
-    for vec_each (op, &p->ops)
-        (void)fprintf(stderr, "  %d %-40s %s (%s)\n", op->phase, op->id, op->title, op->causes.n ? op->causes.v[0].message : "");
+    for
+        vec_each(op, &p->ops)
+            (void)fprintf(stderr, "  %d %-40s %s (%s)\n", op->phase, op->id, op->title,
+                          op->causes.n ? op->causes.v[0].message : "");
 }

@@ -25,10 +25,11 @@ static const char *commit(const char *compose, const char *extra) {
     struct git_commit c;
     struct git_remote_conf remote = {.url = arena_printf(NOW, "%s/src", dir), .allow_local = true};
     const char *mirror = arena_printf(NOW, "%s/mirror.git", dir);
-    OK(sh(arena_printf(NOW,
-                       "export GIT_CONFIG_GLOBAL=/dev/null GIT_AUTHOR_NAME=A GIT_AUTHOR_EMAIL=a@x GIT_COMMITTER_NAME=A GIT_COMMITTER_EMAIL=a@x\n"
-                       "[ -d src ] || git init -q -b main src; cd src; cat > compose.yaml <<'EOF'\n%s\nEOF\n%s\ngit add -A; git commit -q --allow-empty -m c\n",
-                       compose, extra)));
+    OK(sh(arena_printf(
+        NOW,
+        "export GIT_CONFIG_GLOBAL=/dev/null GIT_AUTHOR_NAME=A GIT_AUTHOR_EMAIL=a@x GIT_COMMITTER_NAME=A GIT_COMMITTER_EMAIL=a@x\n"
+        "[ -d src ] || git init -q -b main src; cd src; cat > compose.yaml <<'EOF'\n%s\nEOF\n%s\ngit add -A; git commit -q --allow-empty -m c\n",
+        compose, extra)));
     OK(git_fetch(&remote, mirror, NULL, DL));
     OK(git_resolve(NOW, mirror, "main", DL, &c));
     return c.sha;
@@ -46,7 +47,11 @@ static const char *project(void) { return arena_printf(NOW, "dfa%d", (int)getpid
 
 static struct world look(const char *sha) {
     struct world w = {.d = engine()};
-    w.app = (struct app){.id = "01900000-0000-7000-8000-000000000001", .name = "t", .path = "", .project_name = project(), .policy = {.prune = true}};
+    w.app = (struct app){.id = "01900000-0000-7000-8000-000000000001",
+                         .name = "t",
+                         .path = "",
+                         .project_name = project(),
+                         .policy = {.prune = true}};
     struct source_conf src = {.mirror = arena_printf(NOW, "%s/mirror.git", dir), .sha = sha, .deadline = DL};
     OK(source_desired(NOW, &w.app, &src, &w.want));
     OK(observe_engine(NOW, w.d, w.want, DL, &w.have));
@@ -62,7 +67,12 @@ static void on_log(void *ctx, const struct op *op, const char *level, const char
 
 static err_t apply(struct world *w, const char *sha) {
     struct source_conf src = {.mirror = arena_printf(NOW, "%s/mirror.git", dir), .sha = sha, .deadline = DL};
-    struct apply_conf conf = {.docker = w->d, .plan = w->plan, .source = &src, .rights = &GUARD_NOBODY, .deployment_id = "d1", .deadline = deadline_in(SECONDS(90)),
+    struct apply_conf conf = {.docker = w->d,
+                              .plan = w->plan,
+                              .source = &src,
+                              .rights = &GUARD_NOBODY,
+                              .deployment_id = "d1",
+                              .deadline = deadline_in(SECONDS(90)),
                               .hooks = {.on_log = on_log}};
     struct json *images;
     err_t e = apply_plan(NOW, &conf, &images);
@@ -78,12 +88,13 @@ static void deploy(const char *sha) {
 static void assert_in_sync(const char *sha) {
     struct world w = look(sha);
     size_t left = 0;
-    for vec_each (op, &w.plan->ops) {
-        if (op->kind == OP_WAIT_HEALTHY) /* started, its health check has not run yet: in sync */
-            continue;
-        (void)fprintf(stderr, "left over: %s (%s)\n", op->title, op->causes.v[0].message);
-        left++;
-    }
+    for
+        vec_each(op, &w.plan->ops) {
+            if (op->kind == OP_WAIT_HEALTHY) /* started, its health check has not run yet: in sync */
+                continue;
+            (void)fprintf(stderr, "left over: %s (%s)\n", op->title, op->causes.v[0].message);
+            left++;
+        }
     EQ(left, 0);
     docker_unref(w.d);
 }
@@ -97,11 +108,12 @@ static const char *output(const char *script) {
 }
 
 static void clean(void) {
-    OK(sh(arena_printf(NOW,
-                       "docker ps -aq --filter label=com.docker.compose.project=%s | xargs -r docker rm -fv >/dev/null\n"
-                       "docker network ls -q --filter label=com.docker.compose.project=%s | xargs -r docker network rm >/dev/null\n"
-                       "docker volume ls -q --filter label=com.docker.compose.project=%s | xargs -r docker volume rm >/dev/null\n",
-                       project(), project(), project())));
+    OK(sh(arena_printf(
+        NOW,
+        "docker ps -aq --filter label=com.docker.compose.project=%s | xargs -r docker rm -fv >/dev/null\n"
+        "docker network ls -q --filter label=com.docker.compose.project=%s | xargs -r docker network rm >/dev/null\n"
+        "docker volume ls -q --filter label=com.docker.compose.project=%s | xargs -r docker volume rm >/dev/null\n",
+        project(), project(), project())));
 }
 
 static const char stack[] = "services:\n"
@@ -128,16 +140,23 @@ static const char stack[] = "services:\n"
                             "configs: {conf: {content: 'a=1'}}\n"
                             "secrets: {key: {file: ./key.txt}}\n"
                             "volumes: {data: {}}";
-static const char stack_files[] = "mkdir -p www/sub; echo page > www/index.html; echo deep > www/sub/x; printf s3cret > key.txt";
+static const char stack_files[] =
+    "mkdir -p www/sub; echo page > www/index.html; echo deep > www/sub/x; printf s3cret > key.txt";
 
 TEST(stack_comes_up_and_the_second_plan_is_empty) {
     clean();
     const char *sha = commit(stack, stack_files);
     deploy(sha);
     assert_in_sync(sha);
-    ZEQ(output(arena_printf(NOW, "docker exec %s-web-1 cat /www/index.html /www/sub/x /etc/app.conf /run/secrets/app_key", project())), "page\ndeep\na=1s3cret");
+    ZEQ(output(arena_printf(
+            NOW, "docker exec %s-web-1 cat /www/index.html /www/sub/x /etc/app.conf /run/secrets/app_key", project())),
+        "page\ndeep\na=1s3cret");
     ZEQ(output(arena_printf(NOW, "docker exec %s-db-1 cat /data/init", project())), "done");
-    ZEQ(output(arena_printf(NOW, "docker inspect -f '{{index .Config.Labels \"com.docker.compose.service\"}} {{.State.Status}}' %s-init-1", project())), "init exited");
+    ZEQ(output(arena_printf(
+            NOW,
+            "docker inspect -f '{{index .Config.Labels \"com.docker.compose.service\"}} {{.State.Status}}' %s-init-1",
+            project())),
+        "init exited");
     ZEQ(output(arena_printf(NOW, "docker ps -aq --filter name=_put | wc -l")), "0");
     return NULL;
 }
@@ -162,8 +181,9 @@ TEST(only_what_changed_is_replaced) {
     return NULL;
 }
 
-static const char simple[] = "services:\n  web:\n    image: busybox:local\n    command: [sh, -c, '%s']\n    stop_signal: SIGKILL\n"
-                             "    healthcheck: {test: [CMD, %s], interval: 1s, timeout: 1s, retries: 2}";
+static const char simple[] =
+    "services:\n  web:\n    image: busybox:local\n    command: [sh, -c, '%s']\n    stop_signal: SIGKILL\n"
+    "    healthcheck: {test: [CMD, %s], interval: 1s, timeout: 1s, retries: 2}";
 
 TEST(failed_health_brings_the_old_version_back) {
     clean();
@@ -173,15 +193,19 @@ TEST(failed_health_brings_the_old_version_back) {
     const char *bad = commit(arena_printf(NOW, simple, "exec sleep 2000", "\"false\""), "");
     struct world w = look(bad);
     FAILS(ERR_HEALTH_CHECK_FAILED, apply(&w, bad));
-    ZEQ(output(arena_printf(NOW, "docker inspect -f '{{.Id}} {{.State.Status}}' %s-web-1", project())), arena_printf(NOW, "%s running", id));
-    ZEQ(output(arena_printf(NOW, "docker ps -aq --filter label=com.docker.compose.project=%s | wc -l", project())), "1");
+    ZEQ(output(arena_printf(NOW, "docker inspect -f '{{.Id}} {{.State.Status}}' %s-web-1", project())),
+        arena_printf(NOW, "%s running", id));
+    ZEQ(output(arena_printf(NOW, "docker ps -aq --filter label=com.docker.compose.project=%s | wc -l", project())),
+        "1");
     assert_in_sync(good);
     return NULL;
 }
 
 TEST(crashing_container_fails_with_its_output) {
     clean();
-    const char *sha = commit("services:\n  web:\n    image: busybox:local\n    command: [sh, -c, 'echo cannot find the database >&2; exit 3']", "");
+    const char *sha = commit(
+        "services:\n  web:\n    image: busybox:local\n    command: [sh, -c, 'echo cannot find the database >&2; exit 3']",
+        "");
     struct world w = look(sha);
     err_t e = apply(&w, sha);
     CHECK(err_is(e, ERR_DEPLOYMENT_FAILED) && strstr(e->message, "web") != NULL);
@@ -206,8 +230,11 @@ TEST(failed_pull_stops_nothing) {
 
 TEST(built_image_follows_its_context) {
     clean();
-    static const char yaml[] = "services:\n  web:\n    build: {context: ./app, args: {WHO: you}}\n    stop_signal: SIGKILL";
-    const char *first = commit(yaml, "mkdir -p app; printf 'FROM busybox:local\\nARG WHO\\nCOPY msg /msg\\nRUN echo $WHO >> /msg\\nCMD [\"sleep\",\"1000\"]\\n' > app/Dockerfile; echo one > app/msg");
+    static const char yaml[] =
+        "services:\n  web:\n    build: {context: ./app, args: {WHO: you}}\n    stop_signal: SIGKILL";
+    const char *first = commit(
+        yaml,
+        "mkdir -p app; printf 'FROM busybox:local\\nARG WHO\\nCOPY msg /msg\\nRUN echo $WHO >> /msg\\nCMD [\"sleep\",\"1000\"]\\n' > app/Dockerfile; echo one > app/msg");
     deploy(first);
     assert_in_sync(first);
     ZEQ(output(arena_printf(NOW, "docker exec %s-web-1 cat /msg", project())), "one\nyou");
@@ -222,25 +249,32 @@ TEST(built_image_follows_its_context) {
 
 TEST(dangerous_options_need_rights) {
     clean();
-    const char *sha = commit("services:\n  web:\n    image: busybox:local\n    privileged: true\n    volumes: ['/etc:/host']\n    pid: host", "");
+    const char *sha = commit(
+        "services:\n  web:\n    image: busybox:local\n    privileged: true\n    volumes: ['/etc:/host']\n    pid: host",
+        "");
     struct world w = look(sha);
     err_t e = apply(&w, sha);
     CHECK(err_is(e, ERR_POLICY));
     const char *v = NULL;
     for (const struct err_detail *d = e->details; d; d = d->next)
         v = z_eq(d->key, "violations") ? d->value : v;
-    CHECK(v && strstr(v, "/HostConfig/Privileged") && strstr(v, "/HostConfig/Binds/0") && strstr(v, "/HostConfig/PidMode"));
+    CHECK(v && strstr(v, "/HostConfig/Privileged") && strstr(v, "/HostConfig/Binds/0") &&
+          strstr(v, "/HostConfig/PidMode"));
     return NULL;
 }
 
 TEST(scale_down_and_removed_service) {
     clean();
-    const char *first = commit("services:\n  a: {image: 'busybox:local', command: [sleep, '1000'], stop_signal: SIGKILL, scale: 3}\n  b: {image: 'busybox:local', command: [sleep, '1000'], stop_signal: SIGKILL}", "");
+    const char *first = commit(
+        "services:\n  a: {image: 'busybox:local', command: [sleep, '1000'], stop_signal: SIGKILL, scale: 3}\n  b: {image: 'busybox:local', command: [sleep, '1000'], stop_signal: SIGKILL}",
+        "");
     deploy(first);
     ZEQ(output(arena_printf(NOW, "docker ps -q --filter label=com.docker.compose.project=%s | wc -l", project())), "4");
-    const char *second = commit("services:\n  a: {image: 'busybox:local', command: [sleep, '1000'], stop_signal: SIGKILL, scale: 1}", "");
+    const char *second = commit(
+        "services:\n  a: {image: 'busybox:local', command: [sleep, '1000'], stop_signal: SIGKILL, scale: 1}", "");
     deploy(second);
-    ZEQ(output(arena_printf(NOW, "docker ps -aq --filter label=com.docker.compose.project=%s | wc -l", project())), "1");
+    ZEQ(output(arena_printf(NOW, "docker ps -aq --filter label=com.docker.compose.project=%s | wc -l", project())),
+        "1");
     assert_in_sync(second);
     clean();
     return NULL;
@@ -252,10 +286,14 @@ int main(int argc, char **argv) {
     (void)snprintf(dir, sizeof(dir), "/tmp/df-apply-test-XXXXXX");
     if (mkdtemp(dir) == NULL)
         return 1;
-    const struct CMUnitTest tests[] = {
-        L(stack_comes_up_and_the_second_plan_is_empty), L(only_what_changed_is_replaced), L(failed_health_brings_the_old_version_back),
-        L(crashing_container_fails_with_its_output), L(failed_pull_stops_nothing), L(built_image_follows_its_context),
-        L(dangerous_options_need_rights), L(scale_down_and_removed_service)};
+    const struct CMUnitTest tests[] = {L(stack_comes_up_and_the_second_plan_is_empty),
+                                       L(only_what_changed_is_replaced),
+                                       L(failed_health_brings_the_old_version_back),
+                                       L(crashing_container_fails_with_its_output),
+                                       L(failed_pull_stops_nothing),
+                                       L(built_image_follows_its_context),
+                                       L(dangerous_options_need_rights),
+                                       L(scale_down_and_removed_service)};
     int rc = run_engine_tests(tests, ARRAY_LEN(tests));
     pid_t child = fork();
     if (child == 0)

@@ -15,16 +15,18 @@ static int teardown(void **state) {
     return 0;
 }
 
-static const char base[] = "services:\n"
-                           "  db: {image: 'db:1', volumes: ['data:/data'], healthcheck: {test: ['CMD', 'true']}}\n"
-                           "  migrate: {image: 'app:1', command: ['migrate'], depends_on: {db: {condition: service_healthy}}}\n"
-                           "  web: {image: 'app:1', ports: ['8080:80'], scale: 2, depends_on: {migrate: {condition: service_completed_successfully}}}\n"
-                           "volumes: {data: {}}\n";
-static const char changed[] = "services:\n"
-                              "  db: {image: 'db:1', volumes: ['data:/data'], healthcheck: {test: ['CMD', 'true']}}\n"
-                              "  migrate: {image: 'app:2', command: ['migrate'], depends_on: {db: {condition: service_healthy}}}\n"
-                              "  web: {image: 'app:2', ports: ['8080:80'], scale: 2, environment: {A: '1'}, depends_on: {migrate: {condition: service_completed_successfully}}}\n"
-                              "volumes: {data: {}}\n";
+static const char base[] =
+    "services:\n"
+    "  db: {image: 'db:1', volumes: ['data:/data'], healthcheck: {test: ['CMD', 'true']}}\n"
+    "  migrate: {image: 'app:1', command: ['migrate'], depends_on: {db: {condition: service_healthy}}}\n"
+    "  web: {image: 'app:1', ports: ['8080:80'], scale: 2, depends_on: {migrate: {condition: service_completed_successfully}}}\n"
+    "volumes: {data: {}}\n";
+static const char changed[] =
+    "services:\n"
+    "  db: {image: 'db:1', volumes: ['data:/data'], healthcheck: {test: ['CMD', 'true']}}\n"
+    "  migrate: {image: 'app:2', command: ['migrate'], depends_on: {db: {condition: service_healthy}}}\n"
+    "  web: {image: 'app:2', ports: ['8080:80'], scale: 2, environment: {A: '1'}, depends_on: {migrate: {condition: service_completed_successfully}}}\n"
+    "volumes: {data: {}}\n";
 
 static size_t index_of(const struct plan *p, const char *id) {
     for (size_t i = 0; i < p->ops.n; i++)
@@ -86,9 +88,10 @@ static void nothing_stops_before_all_creates(void **state) {
             first_stop = i;
     }
     assert_true(last_create < first_stop);
-    for vec_each (op, &p->ops)
-        if (op->kind == OP_CREATE)
-            assert_string_not_equal(op->service, "db"); /* unchanged services are not touched */
+    for
+        vec_each(op, &p->ops)
+            if (op->kind == OP_CREATE)
+                assert_string_not_equal(op->service, "db"); /* unchanged services are not touched */
 }
 
 static void update_converges(void **state) {
@@ -162,15 +165,17 @@ static void killed_container_is_started_again(void **state) {
     assert_int_equal(p->ops.v[0].kind, OP_START);
     assert_string_equal(p->ops.v[0].service, "web");
     assert_string_equal(p->ops.v[0].causes.v[0].code, "stopped");
-    for vec_each (op, &p->ops)
-        assert_string_not_equal(op->service, "job"); /* done its work: converged */
+    for
+        vec_each(op, &p->ops)
+            assert_string_not_equal(op->service, "job"); /* done its work: converged */
 }
 
 static void scale_down_and_prune(void **state) {
     struct model m;
     (void)state;
     model_init(&m, a);
-    model_apply(&m, model_plan(&m, desired_from(a, "services: {web: {image: 'w:1', scale: 3}, old: {image: 'o:1'}}\n")), SIZE_MAX);
+    model_apply(&m, model_plan(&m, desired_from(a, "services: {web: {image: 'w:1', scale: 3}, old: {image: 'o:1'}}\n")),
+                SIZE_MAX);
     assert_int_equal(m.o.n_containers, 4);
     struct desired *d = desired_from(a, "services: {web: {image: 'w:1', scale: 1}}\n");
     struct plan *p = model_plan(&m, d);
@@ -187,17 +192,24 @@ static void changed_network_is_rebuilt(void **state) {
     struct model m;
     (void)state;
     model_init(&m, a);
-    model_apply(&m, model_plan(&m, desired_from(a, "services: {web: {image: 'w:1', networks: [n]}, other: {image: 'w:1'}}\nnetworks: {n: {}}\n")), SIZE_MAX);
-    struct desired *d = desired_from(a, "services: {web: {image: 'w:1', networks: [n]}, other: {image: 'w:1'}}\nnetworks: {n: {internal: true}}\n");
+    model_apply(
+        &m,
+        model_plan(
+            &m, desired_from(
+                    a, "services: {web: {image: 'w:1', networks: [n]}, other: {image: 'w:1'}}\nnetworks: {n: {}}\n")),
+        SIZE_MAX);
+    struct desired *d = desired_from(
+        a, "services: {web: {image: 'w:1', networks: [n]}, other: {image: 'w:1'}}\nnetworks: {n: {internal: true}}\n");
     struct plan *p = model_plan(&m, d);
     const struct op *net = plan_op(p, "removeNetwork:n");
     assert_non_null(net);
     assert_true(net->destructive);
     assert_true(index_of(p, "removeNetwork:n") < index_of(p, "createNetwork:n"));
     assert_true(index_of(p, "createNetwork:n") < index_of(p, "create:web:1"));
-    for vec_each (op, &p->ops)
-        if (op->service)
-            assert_string_equal(op->service, "web");
+    for
+        vec_each(op, &p->ops)
+            if (op->service)
+                assert_string_equal(op->service, "web");
     model_apply(&m, p, SIZE_MAX);
     assert_empty(&m, d);
 }
@@ -217,7 +229,8 @@ static void port_conflicts_are_found_before_anything(void **state) {
     assert_int_equal(e->code, ERR_PORT_CONFLICT);
     assert_non_null(strstr(e->message, "foreign"));
     m.o.n_ports = 0;
-    e = plan_build(a, desired_from(a, "services: {a: {image: x, ports: ['80:1']}, b: {image: x, ports: ['80:2']}}\n"), &m.o, NULL, &p);
+    e = plan_build(a, desired_from(a, "services: {a: {image: x, ports: ['80:1']}, b: {image: x, ports: ['80:2']}}\n"),
+                   &m.o, NULL, &p);
     assert_non_null(e);
     assert_int_equal(e->code, ERR_PORT_CONFLICT);
 }
@@ -227,7 +240,9 @@ static void externals_must_exist(void **state) {
     struct plan *p;
     (void)state;
     model_init(&m, a);
-    err_t e = plan_build(a, desired_from(a, "services: {a: {image: x, networks: [n]}}\nnetworks: {n: {external: true, name: shared}}\n"), &m.o, NULL, &p);
+    err_t e = plan_build(
+        a, desired_from(a, "services: {a: {image: x, networks: [n]}}\nnetworks: {n: {external: true, name: shared}}\n"),
+        &m.o, NULL, &p);
     assert_non_null(e);
     assert_int_equal(e->code, ERR_CONFLICT);
     assert_non_null(strstr(e->message, "shared"));
@@ -238,12 +253,14 @@ static void causes_name_field_and_line(void **state) {
     struct plan *p;
     (void)state;
     model_init(&m, a);
-    struct desired *before = desired_from(a, "services:\n  web:\n    image: w:1\n    environment:\n      A: one\n      SECRET_TOKEN: s1\n");
+    struct desired *before =
+        desired_from(a, "services:\n  web:\n    image: w:1\n    environment:\n      A: one\n      SECRET_TOKEN: s1\n");
     model_apply(&m, model_plan(&m, before), SIZE_MAX);
     struct json *previous = json_object(a), *services = json_object(a);
     json_set(a, services, "web", before->services[0].service->canonical);
     json_set(a, previous, "services", services);
-    struct desired *after = desired_from(a, "services:\n  web:\n    image: w:1\n    environment:\n      A: two\n      SECRET_TOKEN: s2\n");
+    struct desired *after =
+        desired_from(a, "services:\n  web:\n    image: w:1\n    environment:\n      A: two\n      SECRET_TOKEN: s2\n");
     assert_null(plan_build(a, after, &m.o, previous, &p));
     const struct op *op = plan_op(p, "create:web:1");
     assert_int_equal(op->causes.n, 2);
@@ -260,8 +277,13 @@ static void shared_namespace_follows(void **state) {
     struct model m;
     (void)state;
     model_init(&m, a);
-    model_apply(&m, model_plan(&m, desired_from(a, "services: {a: {image: 'x:1'}, b: {image: 'y:1', network_mode: 'service:a'}}\n")), SIZE_MAX);
-    struct plan *p = model_plan(&m, desired_from(a, "services: {a: {image: 'x:1', hostname: h}, b: {image: 'y:1', network_mode: 'service:a'}}\n"));
+    model_apply(&m,
+                model_plan(&m, desired_from(
+                                   a, "services: {a: {image: 'x:1'}, b: {image: 'y:1', network_mode: 'service:a'}}\n")),
+                SIZE_MAX);
+    struct plan *p = model_plan(
+        &m,
+        desired_from(a, "services: {a: {image: 'x:1', hostname: h}, b: {image: 'y:1', network_mode: 'service:a'}}\n"));
     assert_non_null(plan_op(p, "create:a:1"));
     assert_non_null(plan_op(p, "create:b:1"));
     assert_string_equal(plan_op(p, "create:b:1")->causes.v[0].code, "dependency");
@@ -269,10 +291,18 @@ static void shared_namespace_follows(void **state) {
 
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 int main(void) {
-    const struct CMUnitTest tests[] = {
-        T(second_plan_is_empty), T(order_follows_dependencies), T(nothing_stops_before_all_creates), T(update_converges),
-        T(converges_from_every_crash_point), T(converges_from_two_crashes), T(killed_container_is_started_again), T(scale_down_and_prune),
-        T(changed_network_is_rebuilt), T(port_conflicts_are_found_before_anything), T(externals_must_exist), T(causes_name_field_and_line),
-        T(shared_namespace_follows)};
+    const struct CMUnitTest tests[] = {T(second_plan_is_empty),
+                                       T(order_follows_dependencies),
+                                       T(nothing_stops_before_all_creates),
+                                       T(update_converges),
+                                       T(converges_from_every_crash_point),
+                                       T(converges_from_two_crashes),
+                                       T(killed_container_is_started_again),
+                                       T(scale_down_and_prune),
+                                       T(changed_network_is_rebuilt),
+                                       T(port_conflicts_are_found_before_anything),
+                                       T(externals_must_exist),
+                                       T(causes_name_field_and_line),
+                                       T(shared_namespace_follows)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -458,7 +458,7 @@ tell() {
         sed -i 's|<h1>.*</h1>|<h1>Hello again</h1>|' web/www/index.html
         git commit -am "new page" && git push
 
-    Command line: $BUILD/dsctl login $URL --user $USER_NAME
+    Command line: $BUILD/dsctl login $URL -u $USER_NAME
 TEXT
     case "$MODE" in
     detach) printf '    Stop it: ./dev demo --stop\n\n' ;;

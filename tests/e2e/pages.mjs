@@ -1,0 +1,53 @@
+// Every page once, in both themes and at desktop and phone width: axe, CSP and page errors, nothing too wide.
+import { axe, BASE_URL, storedSecrets } from "../../frontend/e2e/browser.mjs";
+
+const VIEWS = [
+  ["light", { width: 1440, height: 900 }],
+  ["dark", { width: 390, height: 844 }],
+];
+
+export async function pages({ server, page, step }) {
+  const [apps, containers, nodes, repositories] = await Promise.all(["applications", "containers", "nodes", "repositories"].map(async (k) => (await server.call("GET", `/${k}?limit=50`)).items));
+  const shop = apps.find((a) => a.name === "shop") ?? apps[0];
+  const box = containers.find((c) => c.state === "running");
+  const paths = [
+    "/applications",
+    "/applications?view=table",
+    "/applications/new",
+    ...["?layers=network,volume,image", "/diff", "/history", "/logs", "/events", "/manifest", "/settings", "?sync=open"].map((p) => `/applications/${shop?.id}${p}`),
+    "/containers",
+    `/containers/${box?.id}`,
+    `/containers/${box?.id}/inspect`,
+    `/nodes?node=${nodes[0]?.id}`,
+    `/repositories?repository=${repositories[0]?.id}`,
+    "/repositories?new=1",
+    "/activity",
+    "/tasks",
+    "/settings/sessions",
+    "/settings/tokens",
+    "/settings/users",
+    "/nowhere",
+  ];
+  for (const [mode, viewport] of VIEWS) {
+    await page.setViewportSize(viewport);
+    await page.evaluate((m) => localStorage.setItem("mui-mode", m), mode);
+    for (const path of paths) {
+      await step(`${path.replace(/[0-9a-f]{64}|[0-9a-f]{8}-[0-9a-f-]{27}/g, "ID")} ${mode} ${viewport.width}`, async () => {
+        await page.goto(BASE_URL + path);
+        await page.locator("main h1, main [role=heading]").first().waitFor();
+        await page.waitForTimeout(400);
+        const found = await axe(page);
+        const wide = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
+        if (wide > 1) found.push(`${wide} px too wide`);
+        if (await page.locator("[data-part=failure]").count()) found.push(`shows an error: ${await page.locator("[data-part=failure]").first().textContent()}`);
+        if (found.length) throw new Error(found.join("; "));
+      });
+    }
+  }
+  await page.setViewportSize(VIEWS[0][1]);
+  await step("no credential in web storage, no service worker", async () => {
+    const found = await storedSecrets(page);
+    const workers = await page.evaluate(async () => (await navigator.serviceWorker?.getRegistrations?.())?.length ?? 0);
+    if (found.length || workers) throw new Error(`${found.join(", ")} ${workers} workers`);
+  });
+}

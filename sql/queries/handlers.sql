@@ -51,6 +51,3 @@ DELETE FROM idempotency_keys WHERE principal_id = $1 AND key = $2 AND state = 'r
 
 -- name: api_idempotency_purge
 DELETE FROM idempotency_keys WHERE ctid IN (SELECT ctid FROM idempotency_keys WHERE expires_at < now() LIMIT 5000);
-
--- name: api_user_exists
-SELECT username FROM users WHERE id = $1::uuid;

@@ -14,10 +14,10 @@ struct cached_token {
 
 static err_t invalid(void) { return err_new(ERR_TOKEN_INVALID, "the access token is not valid"); }
 
-void revoked_add(struct identity *id, const char *session_id) {
+void revoked_add(struct identity *id, const char *credential_id) {
     int64_t until = clock_wall_ms() + (id->conf.access_seconds + JWT_LEEWAY_S) * 1000;
     struct arena *before = arena_set_current(NULL);
-    map_setz(&id->revoked, session_id, (void *)(intptr_t)until);
+    map_setz(&id->revoked, credential_id, (void *)(intptr_t)until);
     arena_set_current(before);
     /* Forget what cannot be alive any more. */
     for (struct map_entry *e = NULL; id->revoked.n > 1000 && (e = map_next(&id->revoked, e));)
@@ -47,6 +47,8 @@ bool identity_still_valid(struct identity *id, const struct principal *who) {
     if (who->kind == PRINCIPAL_SYSTEM)
         return true;
     if (who->session_id && map_has(&id->revoked, str_of(who->session_id)))
+        return false;
+    if (who->token_id && map_has(&id->revoked, str_of(who->token_id)))
         return false;
     return rbac_user_current(id->rbac, who);
 }
@@ -131,13 +133,18 @@ err_t api_token_check(struct identity *id, struct arena *a, struct str token, co
         return invalid();
     const char *hash = hash_text(a, str_z(a, token)), *key = arena_printf(a, "%s %s", hash, ip ? ip : "");
     const struct cached_token *c = map_getz(&id->tokens, key);
-    if (c && c->until > clock_mono_ms()) {
+    if (c && c->until > clock_mono_ms() && identity_still_valid(id, c->who)) {
         *ret = principal_dup(a, c->who);
-    } else {
-        TRY(token_query(id, a, hash, ip, ret));
-        remember(id, key, *ret);
+        return NULL;
     }
-    return rbac_user_current(id->rbac, *ret) ? NULL : invalid();
+    TRY(token_query(id, a, hash, ip, ret));
+    /* Its owner's rights changed a moment ago, and the row knows before the snapshot does. */
+    if (!rbac_user_current(id->rbac, *ret))
+        TRY(rbac_refresh(id->rbac));
+    if (!identity_still_valid(id, *ret))
+        return invalid();
+    remember(id, key, *ret);
+    return NULL;
 }
 
 err_t identity_bearer(struct identity *id, struct arena *a, struct str token, const char *ip, struct principal **ret) {
@@ -231,6 +238,9 @@ err_t identity_token_revoke(struct identity *id, const struct principal *who, co
         TRY(pg_exec(id->db, SQL_IDENTITY_TOKEN_REVOKE, PG_ARGS(pg_uuid(token_id), pg_uuid(who->user_id)), &n));
     if (n == 0)
         return err_new(ERR_NOT_FOUND, "no such token");
+    revoked_add(id, token_id);
     api_tokens_forget(id);
+    if (id->on_revoked)
+        id->on_revoked(id->on_revoked_arg);
     return NULL;
 }

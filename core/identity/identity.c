@@ -2,6 +2,9 @@
 #include "core/identity/internal.h"
 #include "core/obs/log.h"
 
+#define REVOKED_POLL_MS SECONDS(5)
+#define REVOKED_OVERLAP_S 60 /* revoked_at is when the transaction began, not when it became visible */
+
 struct identity *identity_new(struct pg *db, const struct keyring *keys, struct rbac *rbac, const struct identity_conf *conf) {
     struct identity *id = calloc(1, sizeof(*id));
     CHECK(id != NULL);
@@ -14,6 +17,7 @@ struct identity *identity_new(struct pg *db, const struct keyring *keys, struct 
     id->conf.bootstrap_password = arena_strdup(id->a, conf->bootstrap_password);
     map_init(&id->revoked, NULL);
     map_init(&id->tokens, NULL);
+    cond_init(&id->wake);
     return id;
 }
 
@@ -21,6 +25,11 @@ void identity_free(struct identity *id) {
     if (id == NULL)
         return;
     rbac_on_revoked(id->rbac, NULL, NULL);
+    if (id->watcher) {
+        fiber_cancel(id->watcher);
+        if (fiber_on_fiber())
+            err_ignore(fiber_join(id->watcher));
+    }
     api_tokens_forget(id);
     map_done(&id->tokens);
     map_done(&id->revoked);
@@ -34,23 +43,68 @@ void identity_on_revoked(struct identity *id, void (*fn)(void *arg), void *arg) 
     id->on_revoked_arg = arg;
 }
 
-static void on_revoked(void *arg, const char *kind, const char *object) {
-    struct identity *id = arg;
-    if (z_eq(kind, "session"))
-        revoked_add(id, object);
-    else
-        api_tokens_forget(id);
+static void tell(struct identity *id) {
     if (id->on_revoked)
         id->on_revoked(id->on_revoked_arg);
 }
 
-/* What was revoked while nobody here listened. */
-static err_t load_revoked(struct identity *id) {
+static void on_revoked(void *arg, const char *kind, const char *object) {
+    struct identity *id = arg;
+    if (z_eq(kind, "gap")) {
+        id->gap = true;
+        cond_signal(&id->wake);
+        return;
+    }
+    revoked_add(id, object);
+    if (!z_eq(kind, "session"))
+        api_tokens_forget(id);
+    tell(id);
+}
+
+/* What was revoked in the last `seconds`: nobody may have told us. */
+static err_t load_revoked(struct identity *id, int64_t seconds) {
+    AUTO(arena) a = arena_new("identity.revoked", 0);
     struct pg_result *r;
-    TRY(pg_rows(id->db, arena_current(), SQL_IDENTITY_SESSIONS_REVOKED_RECENTLY, PG_ARGS(pg_int(id->conf.access_seconds + JWT_LEEWAY_S)), &r));
-    for (size_t i = 0; i < r->rows; i++)
+    err_t e = pg_rows(id->db, a, SQL_IDENTITY_REVOKED_RECENTLY, PG_ARGS(pg_int(seconds)), &r);
+    if (e)
+        return err_dup(arena_current(), e);
+    bool tokens = false;
+    for (size_t i = 0; i < r->rows; i++) {
+        bool known = map_has(&id->revoked, str_of(pg_cell(r, i, 0)));
+        tokens |= !known && z_eq(pg_cell(r, i, 1), "token");
         revoked_add(id, pg_cell(r, i, 0));
+    }
+    if (tokens)
+        api_tokens_forget(id);
     return NULL;
+}
+
+static int64_t whole_window_s(const struct identity *id) { return id->conf.access_seconds + JWT_LEEWAY_S; }
+
+/* Also looks at live streams again now and then: roles that are given for a time end without a notification. */
+static err_t watch(void *arg) {
+    struct identity *id = arg;
+    uint64_t loaded_ms = clock_mono_ms();
+    for (;;) {
+        struct arena_mark mark = arena_mark(arena_current());
+        err_t e = id->gap ? NULL : cond_wait(&id->wake, deadline_in(REVOKED_POLL_MS));
+        if (e && e->code == ERR_CANCELLED)
+            return NULL;
+        uint64_t asked = clock_mono_ms();
+        int64_t since_s = (int64_t)(asked - loaded_ms) / 1000 + REVOKED_OVERLAP_S;
+        id->gap = false;
+        e = load_revoked(id, since_s < whole_window_s(id) ? since_s : whole_window_s(id));
+        if (e && e->code == ERR_CANCELLED)
+            return NULL;
+        if (e == NULL) {
+            loaded_ms = asked;
+            tell(id);
+        } else {
+            id->gap = true;
+            TRY(fiber_sleep(500));
+        }
+        arena_rewind(arena_current(), mark);
+    }
 }
 
 struct seed {
@@ -98,6 +152,8 @@ err_t identity_start(struct identity *id, void (*announce)(const char *username,
     TRY(keys_load(id));
     TRY(first_users(id, announce));
     rbac_on_revoked(id->rbac, on_revoked, id);
-    TRY(load_revoked(id));
-    return rbac_refresh(id->rbac);
+    TRY(load_revoked(id, whole_window_s(id)));
+    TRY(rbac_refresh(id->rbac));
+    id->watcher = fiber_spawn("identity.watch", NULL, watch, id);
+    return NULL;
 }

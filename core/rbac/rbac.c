@@ -111,7 +111,13 @@ static void on_notify(void *arg, const char *channel, const char *payload) {
     cond_signal(&r->wake);
 }
 
-static void on_gap(void *arg) { on_notify(arg, "", "epoch:"); }
+/* What was said meanwhile is lost: look at the epoch, and let the credentials be looked up too. */
+static void on_gap(void *arg) {
+    struct rbac *r = arg;
+    if (r->on_revoked)
+        r->on_revoked(r->on_revoked_arg, "gap", "");
+    on_notify(arg, "", "epoch:");
+}
 
 static err_t put_builtin_roles(struct rbac *r) {
     struct arena *a = arena_current();

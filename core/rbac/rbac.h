@@ -68,5 +68,6 @@ const char *rbac_scope_org(struct rbac *r, const char *scope_id);
 struct json *rbac_who_can(struct rbac *r, struct arena *a, enum permission p, const char *scope_id);
 /** Called on the loop stack after each new snapshot: live streams re-check themselves. */
 void rbac_on_change(struct rbac *r, void (*fn)(void *arg), void *arg);
-/** Called with "session" or "token" and its id when a credential was revoked anywhere. */
+/** Called on the loop stack with "session" or "token" and its id when a credential was revoked anywhere; with "gap" and "" when
+ * such messages may have been missed. */
 void rbac_on_revoked(struct rbac *r, void (*fn)(void *arg, const char *kind, const char *id), void *arg);

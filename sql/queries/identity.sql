@@ -59,8 +59,10 @@ UPDATE sessions SET revoked_at = now(), revoke_reason = $3 WHERE id = $1 AND use
 -- name: identity_session_revoke_others
 UPDATE sessions SET revoked_at = now(), revoke_reason = $3 WHERE user_id = $1 AND id <> $2 AND revoked_at IS NULL;
 
--- name: identity_sessions_revoked_recently
-SELECT id FROM sessions WHERE revoked_at > now() - make_interval(secs => $1::int);
+-- name: identity_revoked_recently
+SELECT id, 'session' FROM sessions WHERE revoked_at > now() - make_interval(secs => $1::int)
+UNION ALL
+SELECT id, 'token' FROM api_tokens WHERE revoked_at > now() - make_interval(secs => $1::int);
 
 -- name: identity_session_list
 SELECT coalesce(json_agg(json_build_object('id', id, 'createdAt', df_time(created_at), 'lastUsedAt', df_time(last_used_at), 'ip', host(ip_address),
@@ -108,6 +110,7 @@ VALUES ($1::bytea, $2, $3, $4, $5::inet, now() + interval '30 seconds');
 -- name: identity_ticket_take
 DELETE FROM ws_tickets t USING users u
  WHERE t.ticket_hash = $1::bytea AND u.id = t.user_id AND t.expires_at > now() AND u.is_active
+   AND (t.api_token_id IS NULL OR EXISTS (SELECT FROM api_tokens k WHERE k.id = t.api_token_id AND k.revoked_at IS NULL AND k.expires_at > now()))
 RETURNING t.user_id, u.username, t.session_id, t.api_token_id, u.authz_epoch, u.must_change_password,
           (SELECT scopes::text FROM api_tokens a WHERE a.id = t.api_token_id), (SELECT scope_id FROM api_tokens a WHERE a.id = t.api_token_id);
 

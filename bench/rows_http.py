@@ -14,7 +14,7 @@ APPLICATIONS = 1000
 def seed(db, api, repository_url="https://git.example.com/team/shop.git", count=APPLICATIONS):
     """An organization, a project, a node and `count` applications called bench-*; the first by the API, the others copied from it."""
     org = api.call("POST", "/organizations", {"name": "bench", "displayName": "Bench"})
-    project = api.call("POST", "/projects", {"name": "bench", "orgId": org["id"]})
+    project = api.call("POST", "/projects", {"name": "bench", "organizationId": org["id"]})
     node = api.call("POST", "/nodes", {"name": "bench-node", "url": "tcp://127.0.0.1:1"})
     repo = api.call("POST", "/repositories", {"name": "bench", "url": repository_url, "projectId": project["id"]})
     app = api.call("POST", "/applications", {"name": "bench-00000", "projectId": project["id"], "repositoryId": repo["id"], "nodeId": node["id"],

@@ -16,8 +16,13 @@
 
 enum { CONNS = 4, RING = 8192, VALUE_MAX = 40 };
 
-struct ask { /* one query in flight; the request may go away before its answer */
-    h2o_req_t *req;
+struct ask;
+struct link { /* in the request's pool: its disposal tells that the client is gone */
+    struct ask *ask;
+};
+struct ask { /* one query in flight */
+    h2o_req_t *req; /* NULL: gone */
+    struct link *link;
     bool list;
     char value[VALUE_MAX];
 };
@@ -100,13 +105,15 @@ static void on_result(struct db *d, PGresult *res) {
     if (s != PGRES_TUPLES_OK)
         die(PQresultErrorMessage(res));
     struct ask *q = d->ring[d->head++ % RING];
+    if (q->req)
+        q->link->ask = NULL;
     if (q->req && q->list)
         answer_list(q->req, res);
     else if (q->req && PQntuples(res) == 1)
         answer(q->req, PQgetvalue(res, 0, 0), (size_t)PQgetlength(res, 0, 0));
     else if (q->req)
         h2o_send_error_404(q->req, "Not Found", "no such row", 0);
-    h2o_mem_release_shared(q);
+    free(q);
 }
 
 static void on_db(uv_poll_t *handle, int status, int events) {
@@ -116,16 +123,12 @@ static void on_db(uv_poll_t *handle, int status, int events) {
     if ((events & UV_READABLE) && !PQconsumeInput(d->pg))
         die(PQerrorMessage(d->pg));
     flush_db(d);
-    while (!PQisBusy(d->pg)) {
+    /* NULL ends one query, and is also what libpq says when nothing is left: three in a row are the end. */
+    for (int nulls = 0; nulls < 3 && !PQisBusy(d->pg);) {
         PGresult *res = PQgetResult(d->pg);
-        if (res == NULL) { /* the end of one query, or of all that were sent */
-            if (d->head == d->tail || PQisBusy(d->pg))
-                break;
-            res = PQgetResult(d->pg);
-            if (res == NULL)
-                break;
-        }
-        on_result(d, res);
+        nulls = res ? 0 : nulls + 1;
+        if (res)
+            on_result(d, res);
         PQclear(res);
     }
 }
@@ -163,23 +166,27 @@ static void open_db(struct db *d, uv_loop_t *loop, const char *url, char **sql) 
     uv_poll_start(&d->poll, UV_READABLE, on_db);
 }
 
-static void on_gone(void *arg) { ((struct ask *)arg)->req = NULL; }
+static void on_gone(void *arg) {
+    struct link *link = arg;
+    if (link->ask)
+        link->ask->req = NULL;
+}
 
 static int ask(h2o_req_t *req, bool list) {
     struct db *d = &dbs[next_db++ % CONNS];
     if (!have_db || d->tail - d->head == RING)
         return -1;
-    struct ask *q = h2o_mem_alloc_shared(NULL, sizeof(*q), on_gone);
-    memset(q, 0, sizeof(*q));
+    struct ask *q = calloc(1, sizeof(*q));
+    q->link = h2o_mem_alloc_shared(&req->pool, sizeof(*q->link), on_gone);
+    q->link->ask = q;
     q->req = req;
     q->list = list;
-    h2o_mem_link_shared(&req->pool, q); /* one reference of the request's... */
     size_t n = list ? 0 : req->path_normalized.len - 5;
     memcpy(q->value, req->path_normalized.base + 5, n < VALUE_MAX - 1 ? n : VALUE_MAX - 1);
     const char *params[] = {q->value};
     if (!PQsendQueryPrepared(d->pg, list ? "list" : "one", list ? 0 : 1, params, NULL, NULL, 0))
         die(PQerrorMessage(d->pg));
-    d->ring[d->tail++ % RING] = q; /* ...and the creator's is the ring's */
+    d->ring[d->tail++ % RING] = q;
     d->dirty = true;
     return 0;
 }

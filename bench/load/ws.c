@@ -1,10 +1,11 @@
 /* Many WebSocket viewers from one process: opens N, tells when all are open, counts what arrives, stops after a time.
  *
- *   df-bench-ws PORT PATH COUNT SECONDS TOKENS_FILE
+ *   df-bench-ws PORT PATH COUNT SECONDS TOKENS_FILE [LINES]
  *
  * The server limits connections per address, so the viewers come from 127.0.0.2, 127.0.0.3, ... with PER_ADDRESS each; tokens
- * (one per line) are taken in turn. Prints "open N" when all handshakes are done, at the end one JSON line: bytes and log
- * lines received, over all and by the slowest viewer, and the seconds between the first and the last byte. */
+ * (one per line) are taken in turn. Ends early when every viewer has LINES lines. Prints "open N" when all handshakes are done, at the end one JSON line: bytes and log
+ * lines received, over all and by the slowest viewer, the seconds between the first and the last byte, and when the last came
+ * (CLOCK_MONOTONIC). */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -23,10 +24,8 @@ enum { PER_ADDRESS = 50, MAX_TOKENS = 64, CHUNK = 1 << 18, HEAD_MAX = 4096 };
 
 struct viewer {
     int fd;
-    bool open;
-    char head[4]; /* last bytes of the handshake answer */
     unsigned match; /* progress of the line pattern across reads */
-    unsigned long long bytes, lines, dropped;
+    unsigned long long bytes, lines;
 };
 static const char pattern[] = "\"l\":\""; /* begins the text of each line */
 
@@ -76,7 +75,6 @@ static void handshake(struct viewer *v, unsigned index, int port, const char *pa
         fprintf(stderr, "ws: viewer %u: %.200s\n", index, got);
         exit(1);
     }
-    v->open = true;
     fcntl(v->fd, F_SETFL, O_NONBLOCK);
 }
 
@@ -104,8 +102,7 @@ static void count_lines(struct viewer *v, const char *p, size_t n) {
         }
 }
 
-/* A control frame is answered by nobody here: runs are shorter than the server's patience with a silent peer... but not
- * the idle one, so a pong goes out for every ping: the server needs any frame. */
+/* The server closes a peer that never says anything; what arrives alone and is a ping gets its pong. */
 static void pong(struct viewer *v) {
     static const unsigned char frame[6] = {0x8a, 0x80, 0, 0, 0, 0};
     (void)!write(v->fd, frame, sizeof(frame));
@@ -145,22 +142,30 @@ static bool take(struct viewer *v, char *chunk, double *first, double *last) {
     return true;
 }
 
-static void report(const struct viewer *v, unsigned n, unsigned closed, double seconds) {
+static bool all_have(const struct viewer *v, unsigned n, unsigned long long lines) {
+    for (unsigned i = 0; i < n; i++)
+        if (v[i].lines < lines)
+            return false;
+    return lines > 0;
+}
+
+static void report(const struct viewer *v, unsigned n, unsigned closed, double seconds, double last) {
     unsigned long long bytes = 0, lines = 0, slow = n ? v[0].lines : 0;
     for (unsigned i = 0; i < n; i++) {
         bytes += v[i].bytes;
         lines += v[i].lines;
         slow = v[i].lines < slow ? v[i].lines : slow;
     }
-    printf("{\"viewers\":%u,\"closed\":%u,\"bytes\":%llu,\"lines\":%llu,\"slowest\":%llu,\"seconds\":%.3f}\n", n, closed, bytes, lines, slow, seconds);
+    printf("{\"viewers\":%u,\"closed\":%u,\"bytes\":%llu,\"lines\":%llu,\"slowest\":%llu,\"seconds\":%.3f,\"last\":%.3f}\n", n, closed, bytes, lines, slow, seconds,
+           last);
     fflush(stdout);
 }
 
 int main(int argc, char **argv) {
     static char *tokens[MAX_TOKENS];
     static struct epoll_event evs[256];
-    if (argc != 6)
-        die("usage: df-bench-ws PORT PATH COUNT SECONDS TOKENS_FILE");
+    if (argc != 6 && argc != 7)
+        die("usage: df-bench-ws PORT PATH COUNT SECONDS TOKENS_FILE [LINES]");
     int port = (int)strtol(argv[1], NULL, 10), ntokens = read_tokens(argv[5], tokens), ep = epoll_create1(0);
     unsigned n = (unsigned)strtoul(argv[3], NULL, 10), closed = 0;
     struct viewer *v = calloc(n, sizeof(*v));
@@ -172,8 +177,9 @@ int main(int argc, char **argv) {
     printf("open %u\n", n);
     fflush(stdout);
     double until = now() + strtod(argv[4], NULL), first = 0, last = 0;
+    unsigned long long lines = argc == 7 ? strtoull(argv[6], NULL, 10) : 0;
     char *chunk = malloc(CHUNK);
-    while (now() < until) {
+    while (now() < until && !all_have(v, n, lines)) {
         int got = epoll_wait(ep, evs, 256, 100);
         for (int i = 0; i < got; i++) {
             struct viewer *one = evs[i].data.ptr;
@@ -183,6 +189,6 @@ int main(int argc, char **argv) {
             close(one->fd);
         }
     }
-    report(v, n, closed, last - first);
+    report(v, n, closed, last - first, last);
     return 0;
 }

@@ -11,7 +11,7 @@
 #include "core/pg/pg.h"
 #include "tests/unit/docker/fake_engine.h"
 
-enum { MAX_APPS = 5000, FIBERS = 8 };
+enum { MAX_APPS = 5000, MAX_SERVICES = 4, FIBERS = 8 };
 #define IMAGE_ID "sha256:00000000000000000000000000000000000000000000000000000000000000aa"
 
 static struct {
@@ -24,6 +24,7 @@ static struct {
     char *ids[MAX_APPS];
     size_t n, next;
     struct buf containers, networks, images;
+    const char *inspect[MAX_APPS * MAX_SERVICES]; /* by number, which is also the id */
     struct fake engine;
     char *node;
 } B;
@@ -47,28 +48,17 @@ static bool serve(struct fake *f, int fd, const char *method, const char *target
         fake_wait(f, 1000000);
         return false;
     }
-    return fake_json(fd, 404, "{\"message\":\"no such object\"}");
+    const char *id = strstr(target, "/containers/");
+    unsigned long n = id ? strtoul(id + strlen("/containers/"), NULL, 16) - 1 : ARRAY_LEN(B.inspect);
+    return n < ARRAY_LEN(B.inspect) && B.inspect[n] ? fake_json(fd, 200, B.inspect[n]) : fake_json(fd, 404, "{\"message\":\"no such object\"}");
 }
 
 static void label(struct jw *w, const char *key, const char *value) { jw_kv_str(w, key, value); }
 
-static void add_container(struct arena *a, struct jw *w, const struct desired *want, size_t i, size_t serial) {
-    const struct desired_service *s = &want->services[i];
-    const char *project = want->project->name;
-    jw_obj(w);
-    jw_kv_str(w, "Id", arena_printf(a, "%064zx", serial * 64 + i + 1));
-    jw_key(w, "Names");
-    jw_arr(w);
-    jw_str(w, arena_printf(a, "/%s", plan_container_name(a, want->project, s->service, 1)));
-    jw_arr_end(w);
-    jw_kv_str(w, "Image", s->image);
-    jw_kv_str(w, "ImageID", IMAGE_ID);
-    jw_kv_int(w, "Created", 1790000000);
-    jw_kv_str(w, "State", "running");
-    jw_kv_str(w, "Status", "Up 3 minutes");
+static void labels(struct arena *a, struct jw *w, const struct desired *want, const struct desired_service *s) {
     jw_key(w, "Labels");
     jw_obj(w);
-    label(w, "com.docker.compose.project", project);
+    label(w, "com.docker.compose.project", want->project->name);
     label(w, "com.docker.compose.service", s->service->name);
     label(w, "com.docker.compose.container-number", "1");
     label(w, "com.docker.compose.oneoff", "False");
@@ -76,6 +66,9 @@ static void add_container(struct arena *a, struct jw *w, const struct desired *w
     label(w, LABEL_REVISION, want->revision);
     label(w, LABEL_HASH, plan_service_hash(a, s, IMAGE_ID));
     jw_obj_end(w);
+}
+
+static void networks(struct arena *a, struct jw *w, const char *project) {
     jw_key(w, "NetworkSettings");
     jw_obj(w);
     jw_key(w, "Networks");
@@ -85,7 +78,45 @@ static void add_container(struct arena *a, struct jw *w, const struct desired *w
     jw_obj_end(w);
     jw_obj_end(w);
     jw_obj_end(w);
+}
+
+/* The same container as the list shows it and as it is looked at. */
+static void add_container(struct arena *a, struct jw *w, const struct desired *want, size_t i, size_t number) {
+    const struct desired_service *s = &want->services[i];
+    const char *id = arena_printf(a, "%064zx", number + 1), *name = arena_printf(a, "/%s", plan_container_name(a, want->project, s->service, 1));
+    struct buf one;
+    struct jw d;
+    buf_init(&one, 0, MIB(1));
+    jw_init(&d, &one);
+    jw_obj(w);
+    jw_obj(&d);
+    jw_kv_str(w, "Id", id);
+    jw_kv_str(&d, "Id", id);
+    jw_key(w, "Names");
+    jw_arr(w);
+    jw_str(w, name);
+    jw_arr_end(w);
+    jw_kv_str(&d, "Name", name);
+    jw_kv_str(w, "Image", s->image);
+    jw_kv_str(w, "ImageID", IMAGE_ID);
+    jw_kv_str(&d, "Image", IMAGE_ID);
+    jw_kv_int(w, "Created", 1790000000);
+    jw_kv_str(&d, "Created", "2026-09-21T13:46:40Z");
+    jw_kv_str(w, "State", "running");
+    jw_kv_raw(&d, "State", "{\"Status\":\"running\",\"Running\":true,\"StartedAt\":\"2026-09-21T13:46:40Z\"}");
+    jw_kv_str(w, "Status", "Up 3 minutes");
+    labels(a, w, want, s);
+    jw_key(&d, "Config");
+    jw_obj(&d);
+    jw_kv_str(&d, "Image", s->image);
+    labels(a, &d, want, s);
+    jw_obj_end(&d);
+    networks(a, w, want->project->name);
+    networks(a, &d, want->project->name);
     jw_obj_end(w);
+    jw_obj_end(&d);
+    buf_putc(&one, '\0');
+    B.inspect[number] = one.p; /* for the life of the process */
 }
 
 static void add_networks(struct arena *a, struct jw *w, const struct desired *want, size_t serial) {
@@ -119,8 +150,8 @@ static err_t make_world(struct arena *a) {
         struct app *app;
         struct desired *want;
         TRY(desired_cached(B.g, B.ids[i], &app, &want));
-        for (size_t s = 0; s < want->n_services; s++)
-            add_container(a, &c, want, s, i);
+        for (size_t s = 0; s < want->n_services && s < MAX_SERVICES; s++)
+            add_container(a, &c, want, s, i * MAX_SERVICES + s);
         add_networks(a, &n, want, i);
         arena_rewind(a, m);
     }
@@ -135,6 +166,18 @@ static err_t make_world(struct arena *a) {
 
 /* ---- the run ---- */
 
+/* The world does not fit: say what would be done. */
+static err_t explain(struct arena *a, const char *id) {
+    struct app *app;
+    struct desired *want;
+    struct observed *have;
+    struct plan *plan;
+    TRY(desired_cached(B.g, id, &app, &want));
+    TRY(observe_fleet(a, B.fleet, app->node_id, want, &have));
+    TRY(plan_build(a, want, have, NULL, &plan));
+    return err_new(ERR_INTERNAL, "application %s is not in sync: %s", id, json_to_text(a, plan_to_json(a, plan)));
+}
+
 static err_t compare_some(void *arg) {
     const size_t *end = arg;
     struct arena *a = arena_current();
@@ -143,7 +186,7 @@ static err_t compare_some(void *arg) {
         const char *id = B.ids[B.next++ % B.n], *status;
         TRY(gitops_compare(B.g, a, id, &status));
         if (!z_eq(status, "Synced"))
-            return err_new(ERR_INTERNAL, "application %s is %s: the world of this benchmark is wrong", id, status);
+            return explain(a, id);
         arena_rewind(a, m);
     }
     return NULL;

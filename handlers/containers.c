@@ -16,7 +16,7 @@ err_t resolve_container(struct request *r) {
     if (e)
         return e->code == ERR_NOT_FOUND ? api_not_found() : e;
     const char *scope = runtime_container_scope(c, &app);
-    if (scope == NULL)
+    if (scope == NULL || !runtime_may_see(r->who, PERM_CONTAINER_READ, scope))
         return api_not_found();
     struct seen_container *x = arena_new_obj(r->a, struct seen_container);
     *x = (struct seen_container){.id = arena_strdup(r->a, c->id), .name = arena_strdup(r->a, c->name), .node_id = arena_strdup(r->a, c->node_id),

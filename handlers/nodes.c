@@ -14,7 +14,7 @@ struct seen_node {
 
 static err_t resolve_node(struct request *r) {
     const struct node_row *n = runtime_node(request_param(r, "id"));
-    if (n == NULL)
+    if (n == NULL || !runtime_may_see(r->who, PERM_NODE_READ, n->scope_id))
         return api_not_found();
     struct seen_node *x = arena_new_obj(r->a, struct seen_node);
     *x = (struct seen_node){arena_strdup(r->a, n->id), arena_strdup(r->a, n->name), n->version, n->is_default};
@@ -185,8 +185,8 @@ static err_t create(struct request *r, struct reply *out) {
     b.name = json_get_str(b.json, "name");
     b.url = json_get_str(b.json, "url");
     b.labels = labels_of(r->a, b.json);
-    TRY(check_endpoint(b.name, b.url, json_get(b.json, "tls")));
     TRY(read_tls(r, &b));
+    TRY(check_endpoint(b.name, b.url, json_get(b.json, "tls")));
     TRY(api_tx(r, create_tx, &b));
     TRY(runtime_reload());
     TRY(reply_header(out, "location", arena_printf(r->a, "/api/v1/nodes/%s", b.id)));

@@ -27,8 +27,10 @@ MUST_CHECK err_t runtime_reload(void);
 /** At which scope rights over a container count: its application's, when it is really deployed by one of ours on that node, else
  * the node's. */
 const char *runtime_container_scope(const struct fleet_container *c, const struct app_row **ret_app);
-/** May `who` do p with it? A container that may not be seen does not exist. */
-bool runtime_container_allowed(const struct principal *who, enum permission p, const struct fleet_container *c);
+
+/** For resolvers of objects that may live at the platform's own scope, where a missing right is otherwise a plain 403: does the
+ * object exist for this person? A token's narrowing is left to the permission check, which names it. */
+bool runtime_may_see(const struct principal *who, enum permission p, const char *scope_id);
 
 /** Topics that tell other processes to read again. In the caller's transaction. */
 MUST_CHECK err_t runtime_announce(struct pg *tx, const char *topic /* node.changed application.changed */, const char *scope_id, const char *kind,

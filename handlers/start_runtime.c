@@ -64,10 +64,10 @@ const char *runtime_container_scope(const struct fleet_container *c, const struc
     return *ret_app ? (*ret_app)->id : n ? n->scope_id : NULL;
 }
 
-bool runtime_container_allowed(const struct principal *who, enum permission p, const struct fleet_container *c) {
-    const struct app_row *app;
-    const char *scope = runtime_container_scope(c, &app);
-    return scope && rbac_allowed(platform()->rbac, who, p, scope);
+bool runtime_may_see(const struct principal *who, enum permission p, const char *scope_id) {
+    struct principal whole = *who;
+    whole.narrowed = false;
+    return rbac_allowed(platform()->rbac, &whole, p, scope_id);
 }
 
 err_t runtime_announce(struct pg *tx, const char *topic, const char *scope_id, const char *kind, const char *id) {

@@ -1,5 +1,6 @@
 /* Tasks: the jobs people started, and what the scheduler did. */
 #include "handlers/list.h"
+#include "handlers/runtime.h"
 #include "handlers/tables.h"
 #include "server/reply.h"
 #include "handlers/tasks.h"
@@ -9,6 +10,8 @@ err_t resolve_task(struct request *r) {
     struct pg_result *res;
     TRY(api_uuid_param(r, "id", &id));
     TRY(api_one(r, SQL_TASKS_SEEN, PG_ARGS(pg_uuid(id)), &res));
+    if (!runtime_may_see(r->who, PERM_TASK_READ, pg_cell(res, 0, 1)))
+        return api_not_found();
     struct seen_task *t = arena_new_obj(r->a, struct seen_task);
     *t = (struct seen_task){pg_cell(res, 0, 0), pg_cell(res, 0, 3), pg_cell(res, 0, 2)};
     r->resource = t;

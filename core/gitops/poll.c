@@ -36,7 +36,7 @@ struct wake {
     struct repo *repo;
     struct json *refs;
     VEC(const char *) apps;
-    bool fetched;
+    bool fetched, gone;
     const char *head; /* of the default branch */
     const char *error;
 };
@@ -45,7 +45,11 @@ static err_t wake_tx(struct pg *tx, void *arg) {
     struct wake *w = arg;
     struct arena *a = w->repo->a;
     const char *id = w->repo->as_app.repo_id;
-    TRY(pg_exec(tx, SQL_GITOPS_REPO_POLLED, PG_ARGS(pg_uuid(id), pg_json(json_to_text(a, w->refs)), pg_bool(w->fetched)), NULL));
+    int64_t n = 0;
+    TRY(pg_exec(tx, SQL_GITOPS_REPO_POLLED, PG_ARGS(pg_uuid(id), pg_json(json_to_text(a, w->refs)), pg_bool(w->fetched)), &n));
+    w->gone = n == 0;
+    if (w->gone)
+        return NULL;
     for vec_each (app, &w->apps) {
         struct job_spec spec = {.kind = JOB_REFRESH, .key = arena_printf(a, "app:%s", *app), .scope_id = *app, .object_kind = "application",
                                 .object_id = *app, .payload = "{\"offline\":true}", .coalesce = true, .priority = 5};
@@ -120,6 +124,10 @@ err_t job_poll(struct job *job, void *arg) {
         return e;
     }
     TRY(job_tx(job, wake_tx, &w));
+    if (w.gone) { /* removed meanwhile: what this poll fetched goes too */
+        gitops_repo_forget(g, repo.as_app.repo_id);
+        return NULL;
+    }
     e = w.head ? manifests_apply(g, job, repo.as_app.repo_id, w.head) : NULL;
     return e && e->code == ERR_NOT_FOUND ? NULL : e;
 }

@@ -30,7 +30,7 @@ def hook(owner, repo, make_repository, live_server):
         def send(self, body=b'{"ref":"refs/heads/main","after":"x"}', github=True, signature=None, delivery=None, headers=()):
             h = {"content-type": "application/json"}
             if signature is not False:
-                h["X-Hub-Signature-256" if github else "X-DockFlow-Signature"] = signature or sign(secret, body)
+                h["X-Hub-Signature-256" if github else "X-DockFlow-Signature"] = sign(secret, body) if signature is None else signature
             h["X-GitHub-Event" if github else "X-DockFlow-Event"] = "push"
             if delivery:
                 h["X-GitHub-Delivery" if github else "X-DockFlow-Delivery"] = delivery
@@ -98,5 +98,8 @@ def test_no_secret_no_hook(owner, repo, make_repository, live_server):
 
 
 def test_too_large(hook):
-    r = hook.send(b"x" * (26 << 20))
-    assert r.status_code == 413
+    try:
+        assert hook.send(b"x" * (26 << 20)).status_code == 413
+    except httpx.TransportError:
+        pass  # it does not wait for the rest
+    assert hook.send().status_code == 202

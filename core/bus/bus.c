@@ -61,6 +61,8 @@ err_t bus_publish(struct pg *tx, const char *topic, const char *scope_id, const 
 static bool same(const char *want, const char *have) { return want == NULL || z_eq(want, have); }
 
 static bool matches(const struct bus_filter *f, void *arg, const struct bus_event *e) {
+    if (f == NULL)
+        return true;
     if (!same(f->org_id, e->org_id) || !same(f->scope_id, e->scope_id) || !same(f->object_kind, e->object_kind) ||
         !same(f->object_id, e->object_id))
         return false;

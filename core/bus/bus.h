@@ -44,7 +44,7 @@ struct bus_sub *bus_subscribe(struct bus *b, const struct bus_filter *filter,
                               void (*cb)(void *arg, const struct bus_event *e), void (*on_gap)(void *arg), void *arg);
 void bus_unsubscribe(struct bus_sub *s); /* NULL is fine; nothing is called afterwards */
 
-/** YIELDS. Events after `seq` that match, oldest first, at most max (<= 1000), in `a`. *ret_gap: some after `seq` are
+/** YIELDS. Events after `seq` that match (filter NULL = all), oldest first, at most max (<= 1000), in `a`. *ret_gap: some after `seq` are
  * gone already. *ret_seq: continue from here (also when nothing matched). */
 MUST_CHECK err_t bus_replay(struct pg *db, struct arena *a, const struct bus_filter *filter, void *arg, int64_t seq,
                             size_t max, struct bus_event **ret, size_t *ret_n, int64_t *ret_seq, bool *ret_gap);

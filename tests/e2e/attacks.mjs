@@ -139,6 +139,9 @@ export async function attacks({ server, browser, page, step, problems }) {
     ensure(page.url() === at, "a message moved the page");
     await unharmed();
   });
+}
+
+export async function leaving({ page, step }) {
   await step("answers with content are not stored; after sign-out the back button shows nothing", async () => {
     const me = await page.evaluate(async () => (await fetch("/api/v1/auth/me")).headers.get("cache-control"));
     ensure(/no-store/.test(me ?? ""), `cache-control is ${me}`);

@@ -83,7 +83,9 @@ export async function journey({ server, page, step, setWorld }) {
   });
   await step("logs follow live; scrolling up holds them, one click goes back", async () => {
     await tab("Logs");
-    await page.locator(".df-log-row").nth(20).waitFor();
+    await page.getByLabel("Container", { exact: true }).click();
+    await page.getByRole("option", { name: /worker/ }).click();
+    await page.locator(".df-log-row").nth(10).waitFor();
     const seen = await page.locator(".df-log-view").evaluate((e) => e.scrollHeight);
     await page.waitForFunction((h) => document.querySelector(".df-log-view").scrollHeight > h, seen);
     await page.locator(".df-log-view").hover();
@@ -154,17 +156,15 @@ export async function journey({ server, page, step, setWorld }) {
   await step("history tells who, what and why", async () => {
     await tab("History");
     await page.getByText("running now").waitFor();
-    for (const text of ["Shop 1.4.1: a new page", "Shop 1.5.1: port fixed", /by push/, /self-heal/, /by hand/]) await page.getByText(text).first().waitFor();
+    for (const text of ["Shop 1.4.1: a new page", "Shop 1.5.1: port fixed", /by push|automatic/, /self-heal/, /by hand/]) await page.getByText(text).first().waitFor();
   });
   await step("rollback asks, runs and holds", async () => {
     const before = (await app()).sync.deployedCommit;
     await page.getByRole("button", { name: /Roll back to number/ }).first().click();
     await page.getByRole("dialog").getByRole("button", { name: "Roll back", exact: true }).click();
-    await until("an older commit is deployed", async () => {
-      const a = await app();
-      return a.sync.deployedCommit !== before && !a.operation;
-    }, 60_000);
-    await page.getByText(/^Rollback of .* finished/).waitFor();
+    await page.getByText(/^Rollback of .* finished/).first().waitFor({ timeout: 40_000 });
+    await until("an older commit is deployed", async () => (await app()).sync.deployedCommit !== before);
+    await idle();
     await page.getByText("rollback").first().waitFor();
     await unmoved();
   });
@@ -194,7 +194,7 @@ export async function journey({ server, page, step, setWorld }) {
     await page.getByLabel("Branch").fill("main");
     await page.getByLabel("Folder").fill("blog");
     await page.getByRole("button", { name: "Create application" }).click();
-    await page.getByText(/exists/).first().waitFor();
+    await page.getByText(/already/).first().waitFor();
     await page.getByLabel("Name").fill("blog");
     await page.getByRole("button", { name: "Create application" }).click();
     await page.waitForURL(/\/applications\/[0-9a-f-]{36}/);
@@ -204,13 +204,13 @@ export async function journey({ server, page, step, setWorld }) {
   });
   await step("palette finds a page", async () => {
     await page.keyboard.press("Control+k");
-    await page.getByRole("combobox").fill("contain");
+    await page.getByRole("dialog").getByRole("combobox").fill("contain");
     await page.keyboard.press("Enter");
     await page.waitForURL(/\/containers/);
   });
   await step("a container restarts as a task", async () => {
     await page.getByRole("button", { name: /^Restart / }).first().click();
-    await page.getByText(/^Restart of .* finished/).first().waitFor({ timeout: 30_000 });
+    await page.getByText(/^Restart of .* (finished|done)/).first().waitFor({ timeout: 30_000 });
     await page.getByRole("button", { name: /^Restart / }).first().waitFor();
   });
   await step("activity lists what happened", async () => {

@@ -77,9 +77,10 @@ if (process.argv[2] === "shots") {
   });
   const { journey } = await import("./journey.mjs");
   await journey(context);
+  const { attacks, leaving } = await import("./attacks.mjs");
+  await attacks(context);
   const { pages } = await import("./pages.mjs");
   await pages(context);
-  const { attacks } = await import("./attacks.mjs");
-  await attacks(context);
+  await leaving(context);
 }
 await finish();

@@ -1,9 +1,11 @@
 import { Box } from "@mui/material";
+import { useQuery } from "@tanstack/react-query";
 import { Activity as ActivityIcon, Boxes, Container, GitBranch, ListChecks, Rocket, Server, User } from "lucide-react";
 import type { ReactNode } from "react";
 import { Link } from "react-router";
 import { actorName } from "@/api/text";
 import type { Activity } from "@/api/types";
+import { queries } from "@/live/queries";
 import { RelTime } from "./atoms";
 
 /** Fetched and live entries as one list, newest first, each once. */
@@ -57,7 +59,18 @@ export function objectLink(object: Activity["object"], details?: Activity["detai
   }
 }
 
+/** Some events name their object by id alone; the application behind it says more than an id. */
+function useObjectName(items: Activity[]): (a: Activity) => string {
+  const { data } = useQuery({ ...queries.applications(), enabled: items.some((a) => a.object && !a.object.name) });
+  return ({ object, details }) => {
+    if (!object || object.name) return object?.name ?? "";
+    const application = object.kind === "application" ? object.id : details?.applicationId;
+    return data?.items.find((a) => a.id === application)?.name ?? `${object.kind} ${object.id.slice(0, 12)}`;
+  };
+}
+
 export function ActivityList({ items }: { items: Activity[] }) {
+  const nameOf = useObjectName(items);
   return (
     <Box component="ol" aria-label="Activity" sx={{ m: 0, p: 0, listStyle: "none" }}>
       {items.map((a) => {
@@ -68,7 +81,7 @@ export function ActivityList({ items }: { items: Activity[] }) {
             <Box sx={{ minWidth: 0, overflowWrap: "anywhere" }}>
               {activityText(a)}
               <Box sx={{ fontSize: 12.5, color: "var(--df-muted)", display: "flex", gap: 1.5, flexWrap: "wrap" }}>
-                {a.object && (to ? <Box component={Link} to={to} sx={{ color: "var(--df-accent)", textDecoration: "none", "&:hover": { textDecoration: "underline" } }}>{a.object.name}</Box> : <span>{a.object.name}</span>)}
+                {a.object && (to ? <Box component={Link} to={to} sx={{ color: "var(--df-accent)", textDecoration: "none", "&:hover": { textDecoration: "underline" } }}>{nameOf(a)}</Box> : <span>{nameOf(a)}</span>)}
                 <span>{actorName(a.actor)}</span>
                 <span className="df-mono">{a.topic}</span>
               </Box>

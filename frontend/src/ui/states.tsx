@@ -45,7 +45,7 @@ export function ErrorState({ error, retry, what = "This could not be loaded" }: 
   const text = e ? e.message : error instanceof Error ? error.message : String(error);
   const report = `${what}\n${e?.code ?? "ERROR"}: ${text}${place ? `\n${place}` : ""}${e?.requestId ? `\nrequest ${e.requestId}` : ""}`;
   return (
-    <Box sx={frame} role="alert">
+    <Box sx={frame} role="alert" data-part="failure">
       <CircleAlert size={24} color="var(--df-bad)" />
       <Typography variant="h2">{what}</Typography>
       <Typography sx={{ color: "var(--df-muted)", maxWidth: 560, overflowWrap: "anywhere" }}>{text}</Typography>

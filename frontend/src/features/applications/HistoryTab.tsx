@@ -69,7 +69,7 @@ function Entry({ d, current, last, onOpen, onRollback }: { d: Deployment; curren
               {trigger}
               {d.user ? `, ${actorName(d.user)}` : ""}
             </Box>
-            {total > 0 && <span className="df-num">{done === total ? plural(total, "operation") : `${done} of ${plural(total, "operation")}`}</span>}
+            <span className="df-num">{!total ? (d.status === "succeeded" ? "nothing to do" : "") : done === total ? plural(total, "operation") : `${done} of ${plural(total, "operation")}`}</span>
             {d.durationMs !== null && <span className="df-num">{duration(d.durationMs)}</span>}
             <RelTime time={d.startedAt} empty="not started" />
           </Box>

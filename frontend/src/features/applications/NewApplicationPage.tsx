@@ -86,11 +86,11 @@ export default function NewApplicationPage() {
                   name="repositoryId"
                   rules={{ required: "Choose or connect a repository." }}
                   render={({ field, fieldState }) => (
-                    <TextField select label="Repository" {...field} error={!!fieldState.error} helperText={fieldState.error?.message}>
+                    <TextField select label="Repository" {...field} error={!!fieldState.error} helperText={fieldState.error?.message} slotProps={{ select: { renderValue: (id) => repositories?.items.find((r) => r.id === id)?.name ?? "" } }}>
                       {(repositories?.items ?? []).map((r) => (
                         <MenuItem key={r.id} value={r.id}>
                           {r.name}
-                          <Box component="span" sx={{ color: "var(--df-muted)" }} className="df-ellipsis">
+                          <Box component="span" sx={{ color: "var(--df-muted)", ml: 1.5, fontSize: 13 }} className="df-ellipsis">
                             {r.url}
                           </Box>
                         </MenuItem>

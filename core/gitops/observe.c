@@ -94,10 +94,10 @@ static void add_ports(struct arena *a, const struct docker_container *row, struc
     }
 }
 
-/* A helper that is still there marks its volume as incomplete. */
-static void note_helper(const struct docker_container *row, struct map *helpers) {
+/* A helper that is still there marks its volume as incomplete. Only one of this application: an image may bring any label. */
+static void note_helper(const struct docker_container *row, const struct desired *want, struct map *helpers) {
     const char *volume = json_get_str(row->labels, LABEL_FILES);
-    if (volume && z_ends(row->name, FILES_HELPER_SUFFIX))
+    if (volume && z_ends(row->name, FILES_HELPER_SUFFIX) && z_eq(json_get_str(row->labels, LABEL_APP), want->app_id))
         map_setz(helpers, volume, (void *)row);
 }
 
@@ -108,7 +108,7 @@ static err_t read_containers(struct arena *a, struct docker *d, const struct des
     TRY(docker_container_list(d, a, &f, deadline, &rows, &n));
     o->containers = arena_new_array(a, struct observed_container, n + 1);
     for (size_t i = 0; i < n; i++) {
-        note_helper(&rows[i], helpers);
+        note_helper(&rows[i], want, helpers);
         if (z_eq(json_get_str(rows[i].labels, L_PROJECT), want->project->name))
             fill_container(a, &rows[i], &o->containers[o->n_containers++]);
         else if (z_eq(rows[i].state, "running"))

@@ -30,6 +30,12 @@ static void label(struct labels *l, const char *key, const char *value) {
     l->v[l->n++] = (struct spec_kv){key, value};
 }
 
+/* What we write is for us alone: an application must not be able to say it of its own objects. */
+static void user_label(struct labels *l, const char *key, const char *value) {
+    if (!z_starts(key, "io.dockflow."))
+        label(l, key, value ? value : "");
+}
+
 static const char *dependency_label(struct arena *a, const struct compose_service *s) {
     static const char *const conditions[] = {"service_started", "service_healthy", "service_completed_successfully"};
     const char *out = "";
@@ -52,7 +58,7 @@ static struct spec_kvs container_labels(struct arena *a, const struct map_input 
     const struct compose_project *p = in->want->project;
     struct labels l = {arena_new_array(a, struct spec_kv, s->labels.n + s->deploy.labels.n + 20), 0};
     for (size_t i = 0; i < s->labels.n; i++)
-        label(&l, s->labels.v[i].key, s->labels.v[i].value ? s->labels.v[i].value : "");
+        user_label(&l, s->labels.v[i].key, s->labels.v[i].value);
     label(&l, "com.docker.compose.project", p->name);
     label(&l, "com.docker.compose.service", s->name);
     label(&l, "com.docker.compose.container-number", arena_printf(a, "%lld", (long long)in->number));
@@ -341,7 +347,7 @@ static struct spec_kvs object_labels(struct arena *a, const struct desired *want
                                      const char *key, const char *hash) {
     struct labels l = {arena_new_array(a, struct spec_kv, user->n + 8), 0};
     for (size_t i = 0; i < user->n; i++)
-        label(&l, user->v[i].key, user->v[i].value ? user->v[i].value : "");
+        user_label(&l, user->v[i].key, user->v[i].value);
     label(&l, "com.docker.compose.project", want->project->name);
     label(&l, key_label, key);
     label(&l, "com.docker.compose.version", COMPOSE_VERSION);

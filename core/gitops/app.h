@@ -18,6 +18,7 @@ struct app {
     int64_t sync_failures;
     const char *node_id, *node_name; /* NULL: none chosen */
     const char *repo_id, *repo_url, *repo_branch, *repo_auth, *repo_username, *repo_host_key, *repo_tls_ca;
+    const char *tried_commit; /* of the last deployment, whatever became of it; NULL = none yet */
     const char *repo_head; /* where the remote's HEAD was at the last poll; NULL unless an application follows it */
     struct str repo_credentials_sealed; /* bytea text form; n == 0 if none */
     const char *desired_commit, *deployed_commit, *fenced_commit, *last_deployment_id, *sync_status, *health_status;

@@ -51,6 +51,7 @@ void cache_drop(struct gitops *g, const char *app_id);
 struct status {
     const char *sync, *health;
     struct json *reasons;
+    bool drifted; /* what runs is not what it was measured against */
 };
 /** Pure: from the plan and what runs. */
 void status_of(struct arena *a, const struct plan *plan, const struct observed *have, struct status *ret);

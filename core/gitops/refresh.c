@@ -61,9 +61,12 @@ static err_t maybe_sync(struct gitops *g, const struct app *app, const char *sha
         return NULL;
     bool fenced = z_eq(sha, app->fenced_commit), moved = !z_eq(sha, app->deployed_commit);
     struct auto_sync sync = {.g = g, .app = app, .options = {.trigger = "poll", .revision = sha}};
-    if (moved && !fenced && app->policy.automated && app->sync_failures < app->policy.retry_limit)
+    /* The count is that of the commit tried last: many broken pushes must not keep a good one out. */
+    bool tries_left = app->sync_failures < app->policy.retry_limit || !z_eq(app->tried_commit, sha);
+    if (moved && !fenced && app->policy.automated && tries_left)
         return pg_tx(g->db, enqueue_auto, &sync);
-    if (app->deployed_commit == NULL || !app->policy.self_heal || app->sync_failures >= HEAL_LIMIT || (moved && !fenced))
+    /* A fenced commit alone is out of sync for ever and nothing to repair. */
+    if (!s->drifted || app->deployed_commit == NULL || !app->policy.self_heal || app->sync_failures >= HEAL_LIMIT || (moved && !fenced))
         return NULL;
     sync.options.trigger = "self-heal";
     sync.options.revision = app->deployed_commit;

@@ -75,6 +75,7 @@ void status_of(struct arena *a, const struct plan *plan, const struct observed *
     bool differs = false;
     for vec_each (op, &plan->ops)
         differs |= op->kind != OP_WAIT_HEALTHY && op->kind != OP_WAIT_RUNNING && op->kind != OP_WAIT_COMPLETED;
+    ret->drifted = differs;
     ret->sync = differs ? "OutOfSync" : "Synced";
     ret->health = !any && want->n_services ? "Missing" : health_names[health];
 }

@@ -44,7 +44,9 @@ static err_t begin_tx(struct pg *tx, void *arg) {
                             pg_uuid(job_id(s->job)), pg_int(job_fence(s->job)), pg_uuid(json_get_str(s->payload, "rollbackTo"))),
                     NULL));
     }
-    TRY(pg_exec(tx, SQL_GITOPS_APP_DEPLOYING, PG_ARGS(pg_uuid(s->app->id), pg_uuid(job_id(s->job)), pg_text(s->commit.sha), pg_uuid(s->deployment_id)), NULL));
+    bool back = z_eq(s->trigger, "rollback") || z_eq(s->trigger, "self-heal");
+    TRY(pg_exec(tx, SQL_GITOPS_APP_DEPLOYING,
+                PG_ARGS(pg_uuid(s->app->id), pg_uuid(job_id(s->job)), pg_text(s->commit.sha), pg_uuid(s->deployment_id), pg_bool(back)), NULL));
     return publish_app(tx, s->a, s->app->id, s->app->scope_id);
 }
 
@@ -289,15 +291,25 @@ static err_t check_originator(struct sync *s) {
     return NULL;
 }
 
+struct early {
+    struct sync *s;
+    err_t error;
+};
+
+static err_t early_tx(struct pg *tx, void *arg) {
+    struct early *e = arg;
+    struct sync *s = e->s;
+    TRY(pg_exec(tx, SQL_GITOPS_APP_FAILED,
+                PG_ARGS(pg_uuid(s->app->id), pg_text(s->app->health_status ? s->app->health_status : "Unknown"), pg_json("[]"),
+                        pg_json(json_to_text(s->a, error_json(s->a, e->error))), pg_text("")),
+                NULL));
+    return publish_app(tx, s->a, s->app->id, s->app->scope_id);
+}
+
 /* Before there is a deployment row the failure belongs to the application alone. */
 static err_t fail_early(struct sync *s, err_t error) {
-    struct ending e = {.s = s, .error = error, .status = "failed"};
-    (void)e;
-    struct pg_arg args[] = {pg_uuid(s->app->id), pg_text(s->app->health_status ? s->app->health_status : "Unknown"), pg_json("[]"),
-                            pg_json(json_to_text(s->a, error_json(s->a, error))), pg_text("")};
-    err_t w = pg_exec(s->g->db, SQL_GITOPS_APP_FAILED, &(struct pg_args){args, ARRAY_LEN(args)}, NULL);
-    if (w == NULL)
-        err_ignore(publish_app(s->g->db, s->a, s->app->id, s->app->scope_id));
+    struct early e = {s, error};
+    err_ignore(job_tx(s->job, early_tx, &e));
     return error;
 }
 
@@ -306,14 +318,41 @@ static err_t idle(struct sync *s, err_t e) {
     return e;
 }
 
+/* What the clock or an event asked for may have been overtaken while it waited: by a rollback, a failure of the same commit, or a
+ * change of policy. What was begun already is brought to its end. */
+static bool overtaken(const struct sync *s) {
+    const char *revision = json_get_str(s->payload, "revision");
+    if (s->app->suspended || s->app->deleting)
+        return true;
+    if (z_eq(s->trigger, "self-heal"))
+        return !s->app->policy.self_heal || !z_eq(revision, s->app->deployed_commit);
+    return !s->app->policy.automated || z_eq(revision, s->app->fenced_commit);
+}
+
+static err_t still_wanted(struct sync *s, bool *ret) {
+    struct pg_result *begun;
+    *ret = true;
+    if (user_of(s) || !overtaken(s))
+        return NULL;
+    TRY(pg_rows(s->g->db, s->a, SQL_GITOPS_DEPLOYMENT_OF_JOB, PG_ARGS(pg_uuid(job_id(s->job))), &begun));
+    *ret = begun->rows > 0;
+    return NULL;
+}
+
 err_t job_sync(struct job *job, void *arg) {
     struct sync s = {.g = arg, .job = job, .a = arena_current(), .payload = job_payload(job)};
+    bool wanted;
     err_t e = app_load(s.g->db, s.a, job_object_id(job), &s.app);
     if (e)
         return e;
     s.trigger = json_str_or(json_get(s.payload, "trigger"), "manual");
     FAULT("sync.claimed");
     TRY(check_originator(&s));
+    TRY(still_wanted(&s, &wanted));
+    if (!wanted) {
+        job_log(job, "info", "", "not needed any more: the application or its policy changed meanwhile");
+        return NULL;
+    }
     e = step(&s, "resolve", resolve);
     if (e)
         return e->code == ERR_CANCELLED || e->code == ERR_FENCED ? idle(&s, e) : fail_early(&s, e);

@@ -2,7 +2,8 @@
 SELECT a.id, a.name, a.org_id, a.scope_id, a.project_name, a.path, a.target_revision, to_json(a.compose_files)::text, a.variables::text,
        a.sync_policy::text, a.suspended, a.deleting, a.node_id, n.name, r.id, r.url, r.default_branch, r.auth_type, r.username, r.host_key,
        r.tls_ca, r.credentials_sealed, a.desired_commit, a.deployed_commit, a.fenced_commit, a.last_deployment_id, a.sync_status,
-       a.health_status, a.version, coalesce(n.maintenance, false), a.sync_failures, r.refs->>'HEAD'
+       a.health_status, a.version, coalesce(n.maintenance, false), a.sync_failures, r.refs->>'HEAD',
+       (SELECT d.commit_id FROM deployments d WHERE d.id = a.last_deployment_id)
   FROM applications a LEFT JOIN repositories r ON r.id = a.repository_id LEFT JOIN nodes n ON n.id = a.node_id
  WHERE a.id = $1;
 
@@ -49,7 +50,12 @@ UPDATE deployments SET status = $2, error = $3::jsonb, image_digests = coalesce(
  WHERE id = $1 AND fence = $5;
 
 -- name: gitops_app_deploying
-UPDATE applications SET current_job_id = $2, health_status = 'Progressing', desired_commit = $3, last_deployment_id = $4 WHERE id = $1;
+-- A rollback ($5) does not change what Git wants. Failures are counted per commit: a new one gets its own tries.
+UPDATE applications SET current_job_id = $2, health_status = 'Progressing', last_deployment_id = $4,
+       desired_commit = CASE WHEN $5::boolean THEN coalesce(desired_commit, $3::text) ELSE $3::text END,
+       sync_failures = CASE WHEN $3::text = (SELECT d.commit_id FROM deployments d WHERE d.id = applications.last_deployment_id)
+                            THEN sync_failures ELSE 0 END
+ WHERE id = $1;
 
 -- name: gitops_app_deployed
 UPDATE applications SET current_job_id = NULL, sync_status = $2, health_status = $3, deployed_commit = $4::text, status_reasons = $5::jsonb,

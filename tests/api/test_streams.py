@@ -133,7 +133,7 @@ def test_logs_as_server_sent_events(owner, seen):
         with owner.http.stream("GET", f"/api/v1/containers/{seen}/logs?tail=2&stderr=false", headers={"accept": "text/event-stream", **headers}) as r:
             assert r.headers["content-type"].startswith("text/event-stream")
             event = {}
-            for line in r.iter_lines():
+            for line in map(str.rstrip, r.iter_lines()):
                 if not line and event:
                     if event.get("event") == "logs":
                         found.append(event)
@@ -321,7 +321,7 @@ def test_events_as_server_sent_events(owner, make_app):
     with owner.http.stream("GET", "/api/v1/stream/events?topics=task.status,deployment.finished") as r:
         assert r.status_code == 200
         task = owner.server and Api(owner.server, owner.token).post(f"/applications/{app['id']}/sync", {})
-        for line in r.iter_lines():
+        for line in map(str.rstrip, r.iter_lines()):
             if line.startswith("id: "):
                 last = int(line[4:])
             if line.startswith("data: ") and '"deployment.finished"' in line:

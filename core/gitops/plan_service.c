@@ -32,6 +32,35 @@ static bool uses_rebuilt_network(const struct planner *p, const struct compose_s
     return false;
 }
 
+/* The key of the i-th network that is made anew and that the container is attached to; NULL when there are no more. */
+static const char *rebuilt_under(const struct planner *p, const struct observed_container *c, size_t *i) {
+    const struct compose_project *project = p->want->project;
+    for (; *i < project->n_networks; (*i)++) {
+        const struct compose_network *n = &project->networks[*i];
+        for (size_t k = 0; map_getz(&p->net_rebuilt, n->key) && k < c->n_networks; k++)
+            if (z_eq(c->networks[k], n->name))
+                return project->networks[(*i)++].key;
+    }
+    return NULL;
+}
+
+/* The engine removes a network only when nothing is attached to it any more. */
+static void detach_first(struct planner *p, const struct observed_container *c, const char *remove_id) {
+    const char *key;
+    for (size_t i = 0; (key = rebuilt_under(p, c, &i)) != NULL;)
+        op_after(p, planner_op(p, arena_printf(p->a, "removeNetwork:%s", key)), remove_id);
+}
+
+static bool leaves_rebuilt_network(const struct planner *p, const struct compose_service *s, int64_t number) {
+    for (size_t c = 0; c < p->have->n_containers; c++) {
+        const struct observed_container *old = &p->have->containers[c];
+        size_t i = 0;
+        if (!old->oneoff && z_eq(old->service, s->name) && old->number == number && rebuilt_under(p, old, &i))
+            return true;
+    }
+    return false;
+}
+
 static bool shares_with_recreated(const struct planner *p, const struct compose_service *s) {
     const char *modes[] = {s->network_mode, s->pid, s->ipc};
     for (size_t i = 0; i < ARRAY_LEN(modes); i++)
@@ -216,14 +245,10 @@ static void plan_retire(struct planner *p, struct slot *slot, const struct obser
         op_after(p, op, op_idf(p, "wait", slot->s->name, slot->number));
         return;
     }
-    for (size_t i = 0; i < slot->s->n_networks; i++) {
-        struct op *net = planner_op(p, arena_printf(p->a, "removeNetwork:%s", slot->s->networks[i].network));
-        if (net)
-            op_after(p, net, old_id(p, "remove", old));
-    }
+    detach_first(p, old, op->id);
     struct op *create = planner_op(p, op_idf(p, "create", slot->s->name, slot->number));
     if (create)
-        op_after(p, create, old_id(p, "remove", old));
+        op_after(p, create, op->id);
 }
 
 static const char *network_name(const struct planner *p, const char *key) {
@@ -315,7 +340,7 @@ static void plan_replica(struct planner *p, size_t index, int64_t number) {
     const struct desired_service *want = &p->want->services[index];
     struct slot slot = {.index = index, .want = want, .s = want->service, .number = number};
     slot.name = plan_container_name(p->a, p->want->project, want->service, number);
-    slot.in_place = uses_rebuilt_network(p, want->service);
+    slot.in_place = uses_rebuilt_network(p, want->service) || leaves_rebuilt_network(p, want->service, number);
     fill_slot(p, &slot);
     if (slot.keep)
         plan_keep(p, &slot);
@@ -344,6 +369,7 @@ static void retire_plain(struct planner *p, const struct observed_container *c, 
     op->destructive = true;
     op->reversible = false;
     op_after(p, op, last);
+    detach_first(p, c, op->id);
 }
 
 void plan_services(struct planner *p) {

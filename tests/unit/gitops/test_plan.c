@@ -214,6 +214,32 @@ static void changed_network_is_rebuilt(void **state) {
     assert_empty(&m, d);
 }
 
+/* Also what leaves the project, and what leaves the network: the engine keeps a network that anything is attached to. */
+static void everything_leaves_a_network_before_it_is_rebuilt(void **state) {
+    struct model m;
+    (void)state;
+    model_init(&m, a);
+    model_apply(&m,
+                model_plan(&m, desired_from(a, "services: {web: {image: 'w:1', networks: [n]}, gone: {image: 'w:1', networks: [n]},"
+                                               " moved: {image: 'w:1', networks: [n], depends_on: [web]}}\nnetworks: {n: {}, m: {}}\n")),
+                SIZE_MAX);
+    struct desired *d = desired_from(a, "services: {web: {image: 'w:1', networks: [n]},"
+                                        " moved: {image: 'w:1', networks: [m], depends_on: [web]}}\nnetworks: {n: {internal: true}, m: {}}\n");
+    d->prune = true;
+    struct plan *p = model_plan(&m, d);
+    size_t removed = 0;
+    for (size_t i = 0; i < p->ops.n; i++) {
+        if (p->ops.v[i].kind != OP_REMOVE)
+            continue;
+        removed++;
+        assert_true(i < index_of(p, "removeNetwork:n"));
+        assert_true(p->ops.v[i].phase == 2);
+    }
+    assert_int_equal(removed, 3);
+    model_apply(&m, p, SIZE_MAX);
+    assert_empty(&m, d);
+}
+
 static void port_conflicts_are_found_before_anything(void **state) {
     struct model m;
     struct plan *p;
@@ -300,6 +326,7 @@ int main(void) {
                                        T(killed_container_is_started_again),
                                        T(scale_down_and_prune),
                                        T(changed_network_is_rebuilt),
+                                       T(everything_leaves_a_network_before_it_is_rebuilt),
                                        T(port_conflicts_are_found_before_anything),
                                        T(externals_must_exist),
                                        T(causes_name_field_and_line),

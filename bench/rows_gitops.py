@@ -1,9 +1,11 @@
 """(d) comparing a thousand applications that need nothing, (e) from a push to replaced containers."""
 import hashlib
 import hmac
+import http.client
 import json
 import os
 import pathlib
+import socket
 import subprocess
 import threading
 import time
@@ -72,6 +74,38 @@ def reconcile(lab_url):
              f"first time, files read and rendered: {got['cold_per_s']:,.0f}/s", "", "≥ 2000/s", best >= 2000)]
 
 
+class Engine(http.client.HTTPConnection):
+    """The engine's API without a client in between."""
+
+    def connect(self):
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.connect(os.environ["DOCKER_HOST"].removeprefix("unix://"))
+
+    def call(self, method, path, body=None):
+        self.request(method, "/v1.41" + path, json.dumps(body or {}), {"Content-Type": "application/json"})
+        r = self.getresponse()
+        text = r.read()
+        if r.status >= 400:
+            raise RuntimeError(f"{method} {path}: {text.decode()}")
+        return json.loads(text) if text else None
+
+
+def by_hand(engine, app, n):
+    """Seconds the engine alone needs for the same: create the new container, stop the old one, start the new one."""
+    body = {"Image": "busybox:local", "Cmd": ["sh", "-c", "trap 'exit 0' TERM; while :; do sleep 0.1; done"], "ExposedPorts": {"8080/tcp": {}},
+            "HostConfig": {"NetworkMode": f"{app['projectName']}_default", "PortBindings": {"8080/tcp": [{"HostIp": "127.0.0.1", "HostPort": ""}]}}}
+    old = engine.call("POST", f"/containers/create?name=df-bench-old{n}", body)["Id"]
+    engine.call("POST", f"/containers/{old}/start")
+    began = time.monotonic()
+    new = engine.call("POST", f"/containers/create?name=df-bench-new{n}", body)["Id"]
+    engine.call("POST", f"/containers/{old}/stop?t=2")
+    engine.call("POST", f"/containers/{new}/start")
+    took = time.monotonic() - began
+    for one in (old, new):
+        engine.call("DELETE", f"/containers/{one}?force=1&v=1")
+    return took
+
+
 class Replaced(threading.Thread):
     """When a container with an environment entry starts, as the engine tells it."""
 
@@ -98,14 +132,13 @@ def push(api, server, repo, hook, n):
     sign = "sha256=" + hmac.new(hook["secret"].encode(), body, hashlib.sha256).hexdigest()
     began = time.monotonic()
     repo.push()
-    pushed = time.monotonic()
     api.call("POST", hook["url"], body, {"X-Hub-Signature-256": sign, "X-GitHub-Event": "push", "X-GitHub-Delivery": f"bench-{n}"})
-    return began, pushed
+    return began
 
 
 def pushes(lab_url):
     with folder() as tmp:
-        db, took, after = Database(lab_url, "df_bench_e"), [], []
+        db, took, alone = Database(lab_url, "df_bench_e"), [], []
         server = Server(db.url, tmp / "server", {"DOCKFLOW_SERVER_DEV_MODE": "true", "DOCKFLOW_GIT_ALLOW_LOCAL_PATHS": "true", "DOCKER_HOST": os.environ["DOCKER_HOST"]})
         watch = app = None
         try:
@@ -128,11 +161,12 @@ def pushes(lab_url):
             until(settled, 60, 0.05, "the first deployment")
             for n in range(1, PUSHES + 1):
                 seen = len(watch.times)
-                began, pushed = push(api, server, repo, hook, n)
+                began = push(api, server, repo, hook, n)
                 until(lambda: len(watch.times) > seen, 30, 0.001, f"push {n}")
                 took.append(watch.times[seen] - began)
-                after.append(watch.times[seen] - pushed)
                 until(lambda: settled(git(repo.work, "rev-parse", "HEAD")), 30, 0.05, f"end of push {n}")
+                if n % 3 == 0:
+                    alone.append(by_hand(Engine("engine"), app, n))
         finally:
             if watch:
                 watch.stop()
@@ -145,4 +179,4 @@ def pushes(lab_url):
             db.drop()
     p50, p99 = percentile(took, 50), percentile(took, 99)
     return [("e", f"git push → new container started, webhook, image there, {PUSHES} pushes", f"p50 {p50:.2f} s, p99 {p99:.2f} s",
-             f"of which after the push itself: p50 {percentile(after, 50):.2f} s", "", "p50 ≤ 1 s", p50 <= 1)]
+             f"the engine alone (create, stop, start): p50 {percentile(alone, 50):.2f} s", "", "p50 ≤ 1 s", p50 <= 1)]

@@ -171,5 +171,6 @@ void hooks_install(void) {
                                             .idempotency_end = on_idempotency_end,
                                             .task_wait = on_task_wait,
                                             .principal_key = on_principal_key,
+                                            .principal_dup = principal_dup,
                                             .ws_allowed = on_ws_allowed});
 }

@@ -27,8 +27,8 @@ struct feed {
     struct list link;
     struct arena *a;
     struct sink sink;
-    struct principal *who;
-    struct subscription subs[MAX_SUBS];
+    const struct principal *who;
+    struct subscription *subs[MAX_SUBS]; /* each in its own arena */
     size_t nsubs;
     int refs;
     bool ended;
@@ -161,7 +161,7 @@ static void offer(struct feed *f, const struct bus_event *e, bool seeable) {
     const char *ids[MAX_SUBS];
     size_t n = 0;
     for (size_t i = 0; i < f->nsubs; i++) {
-        struct subscription *s = &f->subs[i];
+        struct subscription *s = f->subs[i];
         if (s->live && (e->seq == 0 || e->seq > s->after) && wants(s, e))
             ids[n++] = s->id;
     }
@@ -215,8 +215,8 @@ static void local_event(const char *topic, const char *scope, const char *kind, 
         const char *ids[MAX_SUBS];
         size_t n = 0;
         for (size_t i = 0; i < f->nsubs; i++)
-            if (f->subs[i].live && wants(&f->subs[i], &e))
-                ids[n++] = f->subs[i].id;
+            if (f->subs[i]->live && wants(f->subs[i], &e))
+                ids[n++] = f->subs[i]->id;
         e.seq = seq;
         if (n && may_see(f, &e))
             send_event(f, &e, ids, n);
@@ -277,7 +277,7 @@ static void feed_unref(struct feed *f) {
     if (--f->refs > 0)
         return;
     for (size_t i = 0; i < f->nsubs; i++)
-        arena_unref(f->subs[i].a);
+        arena_unref(f->subs[i]->a);
     arena_unref(f->a);
     free(f);
 }
@@ -317,8 +317,8 @@ struct replay {
 
 static struct subscription *find(struct feed *f, const char *id) {
     for (size_t i = 0; i < f->nsubs; i++)
-        if (z_eq(f->subs[i].id, id))
-            return &f->subs[i];
+        if (z_eq(f->subs[i]->id, id))
+            return f->subs[i];
     return NULL;
 }
 
@@ -423,27 +423,30 @@ static err_t subscribe(struct feed *f, const struct json *m, struct subscription
     if (f->nsubs == MAX_SUBS)
         return err_new(ERR_RATE_LIMITED, "at most %d subscriptions per connection", MAX_SUBS);
     TRY(check_scope(f, scope));
-    struct subscription *s = &f->subs[f->nsubs];
-    *s = (struct subscription){.a = arena_new("feed.subscription", 0)};
+    struct arena *a = arena_new("feed.subscription", 0);
+    struct subscription *s = arena_new_obj(a, struct subscription);
+    s->a = a;
     (void)snprintf(s->id, sizeof(s->id), "%s", id);
     s->scope = arena_strdup(s->a, scope);
     s->object = arena_strdup(s->a, json_str(object) ? json_str(object) : json_get_str(object, "id"));
     err_t e = add_topics(s, json_get(m, "topics"));
     if (e) {
-        arena_unref(s->a);
+        arena_unref(a);
         return e;
     }
-    f->nsubs++;
+    f->subs[f->nsubs++] = s;
     *ret = s;
     return NULL;
 }
 
 static void unsubscribe(struct feed *f, const char *id) {
-    struct subscription *s = find(f, id);
-    if (s == NULL)
+    size_t i = 0;
+    while (i < f->nsubs && !z_eq(f->subs[i]->id, id))
+        i++;
+    if (i == f->nsubs)
         return;
-    arena_unref(s->a);
-    *s = f->subs[--f->nsubs];
+    arena_unref(f->subs[i]->a);
+    f->subs[i] = f->subs[--f->nsubs];
 }
 
 static err_t on_client(struct feed *f, struct arena *a, struct str text) {
@@ -497,9 +500,14 @@ static err_t events_ws(struct request *r, struct reply *out) {
     static const struct ws_callbacks cb = {.on_message = on_message, .on_drained = on_drained, .on_close = on_close};
     struct feed *f = feed_new(r);
     err_t e = ws_accept(r, out, &cb, f, &f->sink.ws);
-    if (e)
+    if (e) {
         feed_gone(f);
-    return e;
+        return e;
+    }
+    arena_unref(f->a); /* one copy of the principal is enough for both */
+    f->a = arena_ref(ws_arena(f->sink.ws));
+    f->who = ws_principal(f->sink.ws);
+    return NULL;
 }
 
 /* ---- server-sent events ---- */

@@ -55,11 +55,26 @@ static size_t send_lines(struct view *v, struct buf *b, uint64_t last_seq) {
     return sink_send(&v->sink, "logs", id, buf_str(b));
 }
 
-/* In pieces: one message of a burst of long lines would be larger than what a connection may hold. */
-static void on_lines(void *ctx, const struct hub_batch *batch) {
-    struct view *v = MAGIC_CAST(ctx, struct view, VIEW_MAGIC);
+static void sent(struct view *v, size_t queued, size_t lines) {
+    if (queued == SIZE_MAX)
+        v->refused += lines;
+    pace(v, queued);
+}
+
+/* The usual batch: encoded once for all viewers that get the same lines. */
+static void send_shared(struct view *v, const struct hub_batch *batch) {
     AUTO_BUF b;
-    size_t queued = 0;
+    struct str items = hub_batch_json(batch);
+    buf_init(&b, items.n + 64, MIB(2));
+    buf_puts(&b, "{\"type\":\"logs\",\"items\":[");
+    buf_put(&b, items.p, items.n);
+    buf_puts(&b, "]}");
+    sent(v, b.failed ? SIZE_MAX : send_lines(v, &b, batch->items[batch->n - 1].seq), batch->n);
+}
+
+/* In pieces: one message of a burst of long lines would be larger than what a connection may hold. */
+static void send_pieces(struct view *v, const struct hub_batch *batch) {
+    AUTO_BUF b;
     buf_init(&b, 4096, MIB(2));
     for (size_t i = 0, from = 0; i < batch->n; i++) {
         buf_puts(&b, i == from ? "{\"type\":\"logs\",\"items\":[" : ",");
@@ -67,15 +82,22 @@ static void on_lines(void *ctx, const struct hub_batch *batch) {
         if (b.n < CHUNK && i + 1 < batch->n)
             continue;
         buf_puts(&b, "]}");
-        size_t q = b.failed ? SIZE_MAX : send_lines(v, &b, batch->items[i].seq);
-        if (q == SIZE_MAX)
-            v->refused += i - from + 1;
-        queued = q;
+        sent(v, b.failed ? SIZE_MAX : send_lines(v, &b, batch->items[i].seq), i - from + 1);
         from = i + 1;
         buf_clear(&b);
         b.failed = false;
     }
-    pace(v, queued);
+}
+
+static void on_lines(void *ctx, const struct hub_batch *batch) {
+    struct view *v = MAGIC_CAST(ctx, struct view, VIEW_MAGIC);
+    size_t bytes = 0;
+    for (size_t i = 0; i < batch->n; i++)
+        bytes += batch->items[i].text.n;
+    if (batch->n > 0 && bytes <= CHUNK)
+        send_shared(v, batch);
+    else
+        send_pieces(v, batch);
 }
 
 static void drained(struct view *v) {

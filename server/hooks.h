@@ -39,6 +39,8 @@ struct server_hooks {
     err_t (*task_wait)(struct request *r, const char *task_id, struct str *ret_json);
     /** Stable key for rate limits and per-user socket counts; NULL = anonymous. */
     const char *(*principal_key)(const struct principal *who);
+    /** Copy for a life longer than the request's (WebSockets). NULL = they keep the request's arena. */
+    struct principal *(*principal_dup)(struct arena *a, const struct principal *who);
     /** May this principal open one more WebSocket; `open` is how many it has. NULL hook = at most conf.ws_max_per_user. */
     err_t (*ws_allowed)(struct request *r, unsigned open);
 };

@@ -11,6 +11,7 @@ static size_t nws;
 
 size_t ws_count(void) { return nws; }
 const struct principal *ws_principal(const struct ws *ws) { return ws->who; }
+struct arena *ws_arena(const struct ws *ws) { return ws->a; }
 size_t ws_queued(const struct ws *ws) { return ws->out.n + ws->flying.n; }
 
 static void on_flush(void *arg);
@@ -204,6 +205,10 @@ static void pump(struct ws *ws) {
     }
     if (ws->in_ended)
         h2o_buffer_consume(&ws->sock->input, ws->sock->input->size);
+    if (ws->sock->input->size == 0) { /* a session that waits holds no buffer */
+        h2o_buffer_dispose(&ws->sock->input);
+        h2o_buffer_init(&ws->sock->input, &h2o_socket_buffer_prototype);
+    }
     if (closing_done(ws))
         finish(ws, 1006);
 }
@@ -254,9 +259,14 @@ err_t ws_accept(struct request *r, struct reply *out, const struct ws_callbacks 
     ws->magic = WS_MAGIC;
     ws->cb = *cb;
     ws->ctx = ctx;
-    ws->a = arena_ref(x->a);
-    ws->who = r->who;
     const struct server_hooks *h = server_hooks_get();
+    if (h->principal_dup) { /* the request's arena is many times what an idle session needs */
+        ws->a = arena_new("ws", 0);
+        ws->who = h->principal_dup(ws->a, r->who);
+    } else {
+        ws->a = arena_ref(x->a);
+        ws->who = r->who;
+    }
     const char *key = h->principal_key ? h->principal_key(r->who) : NULL;
     (void)snprintf(ws->key, sizeof(ws->key), "%s", key ? key : r->peer_ip);
     buf_init(&ws->out, 0, WS_MAX_QUEUED + MIB(1));

@@ -31,4 +31,6 @@ void ws_resume(struct ws *ws);
 void ws_send_error(struct ws *ws, err_t e, bool reconnect, bool fatal);
 /** Who is behind it; sessions are re-checked on authz changes by core/identity through ws_each. */
 const struct principal *ws_principal(const struct ws *ws);
+/** Where the principal lives: small, as long as the session; take a reference to keep either longer. */
+struct arena *ws_arena(const struct ws *ws);
 void ws_each(void (*fn)(void *arg, struct ws *ws, void *ctx), void *arg);

@@ -20,7 +20,7 @@ struct ws {
     struct list all;
     struct ws_callbacks cb;
     void *ctx;
-    struct arena *a; /* the request's: principal lives there */
+    struct arena *a; /* the principal lives there */
     const struct principal *who;
     char key[WS_KEY_MAX];
     h2o_socket_t *sock; /* NULL until the 101 is out */

@@ -5,7 +5,9 @@
 
 static struct platform P;
 
-struct platform *platform(void) { return &P; }
+struct platform *platform(void) {
+    return &P;
+}
 
 err_t platform_ready(void) {
     return P.ready ? NULL : err_new(ERR_DB_UNAVAILABLE, "the server is not ready: %s", P.down[0] ? P.down : "starting");
@@ -43,8 +45,8 @@ static bool token_is_why(const struct request *r, enum permission p, const char 
 }
 
 static err_t narrow_token(enum permission p) {
-    return err_detail(err_new(ERR_INSUFFICIENT_SCOPE, "the API token's scopes do not include %s", permission_name(p)), "permission",
-                      permission_name(p));
+    return err_detail(err_new(ERR_INSUFFICIENT_SCOPE, "the API token's scopes do not include %s", permission_name(p)),
+                      "permission", permission_name(p));
 }
 
 err_t api_require(struct request *r, enum permission p, int read, const char *scope_id) {
@@ -55,7 +57,9 @@ err_t api_require(struct request *r, enum permission p, int read, const char *sc
     if (token_is_why(r, p, at))
         return narrow_token(p);
     if (read >= 0 && ((enum permission)read == p || !rbac_allowed(P.rbac, r->who, (enum permission)read, at)))
-        return z_eq(at, ROOT_SCOPE) ? err_detail(err_new(ERR_FORBIDDEN, "%s", d.reason), "permission", permission_name(p)) : api_not_found();
+        return z_eq(at, ROOT_SCOPE)
+                   ? err_detail(err_new(ERR_FORBIDDEN, "%s", d.reason), "permission", permission_name(p))
+                   : api_not_found();
     err_t e = err_detail(err_new(ERR_FORBIDDEN, "%s", d.reason), "permission", permission_name(p));
     return d.role ? err_detail(e, "role", d.role) : e;
 }
@@ -65,11 +69,14 @@ static err_t require_anywhere(struct request *r, enum permission p) {
         return NULL;
     if (token_is_why(r, p, NULL))
         return narrow_token(p);
-    return err_detail(err_new(ERR_FORBIDDEN, "no role gives you %s anywhere", permission_name(p)), "permission", permission_name(p));
+    return err_detail(err_new(ERR_FORBIDDEN, "no role gives you %s anywhere", permission_name(p)), "permission",
+                      permission_name(p));
 }
 
 err_t api_session_only(const struct request *r) {
-    return r->who->session_id ? NULL : err_new(ERR_INSUFFICIENT_SCOPE, "an API token cannot manage the account; log in for this");
+    return r->who->session_id
+               ? NULL
+               : err_new(ERR_INSUFFICIENT_SCOPE, "an API token cannot manage the account; log in for this");
 }
 
 err_t api_body_error(struct request *r, err_t e) {

@@ -13,18 +13,18 @@ struct gitops;
 struct hub;
 struct platform {
     struct keyring *keys;
-    struct pg_conf pg;        /* url NULL until the database's place is known */
-    struct pg *db;            /* NULL until then */
+    struct pg_conf pg; /* url NULL until the database's place is known */
+    struct pg *db;     /* NULL until then */
     struct rbac *rbac;
     struct identity *identity;
     struct bus *bus;
     struct jobs *jobs;
-    struct fleet *fleet;      /* fleet, hub, gitops: made by the part that serves nodes and applications */
+    struct fleet *fleet; /* fleet, hub, gitops: made by the part that serves nodes and applications */
     struct hub *hub;
     struct gitops *gitops;
-    bool ready;               /* everything above is started */
-    char down[512];           /* why not, for people; "" when ready */
-    int64_t started_ms;       /* wall */
+    bool ready;         /* everything above is started */
+    char down[512];     /* why not, for people; "" when ready */
+    int64_t started_ms; /* wall */
     const char *version, *commit;
 };
 struct platform *platform(void);
@@ -84,10 +84,13 @@ struct change {
 };
 /** YIELDS. Run fn in a transaction and write its audit row and the event "activity.new" in the same one; after that the
  * authorization snapshot is brought up to date when `rights` says that the change may alter decisions. */
-MUST_CHECK err_t api_tx(struct request *r, err_t (*fn)(struct pg *tx, struct request *r, void *arg, struct change *c), void *arg);
-MUST_CHECK err_t api_tx_rights(struct request *r, err_t (*fn)(struct pg *tx, struct request *r, void *arg, struct change *c), void *arg);
+MUST_CHECK err_t api_tx(struct request *r, err_t (*fn)(struct pg *tx, struct request *r, void *arg, struct change *c),
+                        void *arg);
+MUST_CHECK err_t api_tx_rights(struct request *r,
+                               err_t (*fn)(struct pg *tx, struct request *r, void *arg, struct change *c), void *arg);
 /** YIELDS. An audit row outside of a change: logins, refusals, exec. */
-MUST_CHECK err_t api_audit(struct request *r, const char *action, const char *outcome, const struct change *c, err_t failure);
+MUST_CHECK err_t api_audit(struct request *r, const char *action, const char *outcome, const struct change *c,
+                           err_t failure);
 
 /* ---- rights that guard other rights ---- */
 

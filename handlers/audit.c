@@ -6,9 +6,15 @@
 #include "handlers/tables.h"
 
 static const struct list_sort sorts[] = {{"time", "t.created_at", "timestamptz"}, {"seq", "t.seq", "bigint"}};
-static const struct list_spec spec = {.json = "df_json(t)", .from = "audit_logs t", .id = "t.id", .sort = sorts, .nsort = ARRAY_LEN(sorts),
-                                      .descending = true,
-                                      .search = "t.action || ' ' || t.actor_name || ' ' || coalesce(t.resource_name, '') || ' ' || coalesce(t.resource_id, '')"};
+static const struct list_spec spec = {
+    .json = "df_json(t)",
+    .from = "audit_logs t",
+    .id = "t.id",
+    .sort = sorts,
+    .nsort = ARRAY_LEN(sorts),
+    .descending = true,
+    .search =
+        "t.action || ' ' || t.actor_name || ' ' || coalesce(t.resource_name, '') || ' ' || coalesce(t.resource_id, '')"};
 
 static err_t time_filter(struct list_query *l, const char *name, const char *fragment) {
     const char *z = request_query(l->r, name);
@@ -24,17 +30,20 @@ static err_t time_filter(struct list_query *l, const char *name, const char *fra
 /* An entry is seen by who may read the audit log where it happened; where that is gone, in its organization. */
 static void visible(struct list_query *l) {
     struct rbac *rbac = platform()->rbac;
-    const char *granted = rbac_granted_scopes(rbac, l->r->a, l->r->who, PERM_AUDIT_READ), *denied = rbac_denied_scopes(rbac, l->r->a, l->r->who, PERM_AUDIT_READ);
+    const char *granted = rbac_granted_scopes(rbac, l->r->a, l->r->who, PERM_AUDIT_READ),
+               *denied = rbac_denied_scopes(rbac, l->r->a, l->r->who, PERM_AUDIT_READ);
     if (strstr(granted, ROOT_SCOPE) && z_eq(denied, "{}"))
         return;
-    list_where(l,
-               "EXISTS (SELECT FROM scopes s WHERE s.id = coalesce((SELECT x.id FROM scopes x WHERE x.id = t.scope_id), t.org_id, t.chain) "
-               "AND s.path && ?::uuid[] AND NOT s.path && ?::uuid[])",
-               PG_ARGS(pg_text(granted), pg_text(denied)));
+    list_where(
+        l,
+        "EXISTS (SELECT FROM scopes s WHERE s.id = coalesce((SELECT x.id FROM scopes x WHERE x.id = t.scope_id), t.org_id, t.chain) "
+        "AND s.path && ?::uuid[] AND NOT s.path && ?::uuid[])",
+        PG_ARGS(pg_text(granted), pg_text(denied)));
 }
 
 static err_t filters(struct list_query *l) {
-    const char *user = request_query(l->r, "user"), *action = request_query(l->r, "action"), *resource = request_query(l->r, "resource");
+    const char *user = request_query(l->r, "user"), *action = request_query(l->r, "action"),
+               *resource = request_query(l->r, "resource");
     if (user && uuid_valid(str_of(user)))
         list_where(l, "t.user_id = ?::uuid", PG_ARGS(pg_uuid(user)));
     else if (user)
@@ -85,8 +94,10 @@ static err_t verify(struct request *r, struct reply *out) {
 
 static const struct route rows[] = {
     ROUTE(GET, "/api/v1/audit-logs", AUTH_PERMISSION, "audit:read", list, .response_schema = "AuditEntry",
-          .query = "user action resource outcome requestId from to", .flags = ROUTE_LIST, .tag = "audit", .summary = "Who did what, newest first"),
-    ROUTE(GET, "/api/v1/audit-logs/verify", AUTH_PERMISSION, "audit:read", verify, .resolve = resolve_org, .response_schema = "AuditVerify",
-          .query = "organization", .tag = "audit", .summary = "Walk the hash chain of the platform or an organization"),
+          .query = "user action resource outcome requestId from to", .flags = ROUTE_LIST, .tag = "audit",
+          .summary = "Who did what, newest first"),
+    ROUTE(GET, "/api/v1/audit-logs/verify", AUTH_PERMISSION, "audit:read", verify, .resolve = resolve_org,
+          .response_schema = "AuditVerify", .query = "organization", .tag = "audit",
+          .summary = "Walk the hash chain of the platform or an organization"),
 };
 ROUTE_TABLE(audit_routes, rows);

@@ -50,8 +50,11 @@ static err_t reply_session(struct request *r, struct reply *out, const struct lo
 }
 
 /* The row names the account that was tried or entered. */
-static err_t record(struct request *r, const char *action, const struct login_result *s, const char *name, err_t failure) {
-    struct principal who = {.kind = s ? PRINCIPAL_USER : PRINCIPAL_ANONYMOUS, .user_id = s ? s->user_id : NULL, .username = name,
+static err_t record(struct request *r, const char *action, const struct login_result *s, const char *name,
+                    err_t failure) {
+    struct principal who = {.kind = s ? PRINCIPAL_USER : PRINCIPAL_ANONYMOUS,
+                            .user_id = s ? s->user_id : NULL,
+                            .username = name,
                             .session_id = s ? s->session_id : NULL};
     struct principal *before = r->who;
     struct change c = {.kind = "session", .id = s ? s->session_id : NULL, .name = name};
@@ -67,7 +70,8 @@ static err_t record(struct request *r, const char *action, const struct login_re
 static void end_previous(struct request *r, const struct login_result *now) {
     const char *cookie = request_cookie(r, request_session_cookie(r));
     struct principal *old;
-    if (cookie == NULL || *cookie == '\0' || identity_bearer(platform()->identity, r->a, str_of(cookie), r->peer_ip, &old) != NULL)
+    if (cookie == NULL || *cookie == '\0' ||
+        identity_bearer(platform()->identity, r->a, str_of(cookie), r->peer_ip, &old) != NULL)
         return;
     if (old->session_id && !z_eq(old->session_id, now->session_id))
         err_ignore(identity_logout(platform()->identity, old));
@@ -125,7 +129,8 @@ static err_t change_password(struct request *r, struct reply *out) {
     TRY(request_json(r, &body));
     struct login_from from = from_of(r);
     struct login_result s;
-    TRY(identity_change_password(platform()->identity, r->a, r->who, json_get(body, "currentPassword")->s, json_get(body, "newPassword")->s, &from, &s));
+    TRY(identity_change_password(platform()->identity, r->a, r->who, json_get(body, "currentPassword")->s,
+                                 json_get(body, "newPassword")->s, &from, &s));
     request_audit(r, "user", r->who->user_id, NULL, NULL);
     if (wants_body(r))
         return reply_session(r, out, &s);
@@ -189,7 +194,9 @@ static err_t query_permission(const struct request *r, enum permission *ret) {
     const char *name = request_query(r, "permission");
     int p = permission_of(name);
     if (p < 0)
-        return err_field(err_new(ERR_BAD_REQUEST, name ? "there is no such permission; see GET /api/v1/permissions" : "permission is required"), "permission");
+        return err_field(err_new(ERR_BAD_REQUEST, name ? "there is no such permission; see GET /api/v1/permissions"
+                                                       : "permission is required"),
+                         "permission");
     *ret = (enum permission)p;
     return NULL;
 }
@@ -244,26 +251,31 @@ static err_t jwks(struct request *r, struct reply *out) {
 }
 
 static const struct route rows[] = {
-    ROUTE(POST, "/api/v1/auth/login", AUTH_PUBLIC, NULL, login, .audit = "auth.login", .request_schema = "Login", .response_schema = "LoginResult",
-          .flags = ROUTE_LOGIN | ROUTE_NO_AUDIT, .tag = "auth", .summary = "Log in: cookies, or tokens with X-DF-Token: body"),
-    ROUTE(POST, "/api/v1/auth/refresh", AUTH_PUBLIC, NULL, refresh, .audit = "auth.refresh", .request_schema = "Refresh", .response_schema = "LoginResult",
-          .flags = ROUTE_NO_AUDIT, .tag = "auth", .summary = "Renew a session; the refresh token works once"),
-    ROUTE(POST, "/api/v1/auth/logout", AUTH_SELF, NULL, logout, .audit = "auth.logout", .flags = ROUTE_PASSWORD_OK, .tag = "auth",
-          .summary = "End this session"),
-    ROUTE(GET, "/api/v1/auth/me", AUTH_SELF, NULL, me, .response_schema = "Me", .flags = ROUTE_PASSWORD_OK, .tag = "auth",
-          .summary = "Who am I, and what may I do"),
-    ROUTE(POST, "/api/v1/auth/change-password", AUTH_SELF, NULL, change_password, .audit = "auth.change-password", .request_schema = "ChangePassword",
-          .flags = ROUTE_PASSWORD_OK, .tag = "auth", .summary = "Change the password; every other session ends"),
-    ROUTE(GET, "/api/v1/auth/sessions", AUTH_SELF, NULL, sessions, .response_schema = "Session", .flags = ROUTE_LIST, .tag = "auth",
-          .summary = "My sessions"),
-    ROUTE(DELETE, "/api/v1/auth/sessions/{id}", AUTH_SELF, NULL, session_delete, .audit = "session.revoke", .tag = "auth",
-          .summary = "End one of my sessions"),
-    ROUTE(GET, "/api/v1/auth/can-i", AUTH_SELF, NULL, can_i, .response_schema = "CanI", .query = "permission scope", .flags = ROUTE_PASSWORD_OK,
-          .tag = "auth", .summary = "May I, and why"),
-    ROUTE(GET, "/api/v1/auth/who-can", AUTH_PERMISSION, "role:read", who_can, .read_permission = "project:read", .resolve = resolve_query_scope, .response_schema = "WhoCan",
-          .query = "permission scope", .tag = "auth", .summary = "Access review: everybody who may, and why"),
-    ROUTE(POST, "/api/v1/ws-tickets", AUTH_SELF, NULL, ws_ticket, .audit = "auth.ticket", .response_schema = "WsTicket", .flags = ROUTE_NO_AUDIT,
-          .tag = "auth", .summary = "One-use ticket that opens a WebSocket within 30 s"),
-    ROUTE(GET, "/.well-known/jwks.json", AUTH_PUBLIC, NULL, jwks, .tag = "auth", .summary = "Public keys of access tokens"),
+    ROUTE(POST, "/api/v1/auth/login", AUTH_PUBLIC, NULL, login, .audit = "auth.login", .request_schema = "Login",
+          .response_schema = "LoginResult", .flags = ROUTE_LOGIN | ROUTE_NO_AUDIT, .tag = "auth",
+          .summary = "Log in: cookies, or tokens with X-DF-Token: body"),
+    ROUTE(POST, "/api/v1/auth/refresh", AUTH_PUBLIC, NULL, refresh, .audit = "auth.refresh",
+          .request_schema = "Refresh", .response_schema = "LoginResult", .flags = ROUTE_NO_AUDIT, .tag = "auth",
+          .summary = "Renew a session; the refresh token works once"),
+    ROUTE(POST, "/api/v1/auth/logout", AUTH_SELF, NULL, logout, .audit = "auth.logout", .flags = ROUTE_PASSWORD_OK,
+          .tag = "auth", .summary = "End this session"),
+    ROUTE(GET, "/api/v1/auth/me", AUTH_SELF, NULL, me, .response_schema = "Me", .flags = ROUTE_PASSWORD_OK,
+          .tag = "auth", .summary = "Who am I, and what may I do"),
+    ROUTE(POST, "/api/v1/auth/change-password", AUTH_SELF, NULL, change_password, .audit = "auth.change-password",
+          .request_schema = "ChangePassword", .flags = ROUTE_PASSWORD_OK, .tag = "auth",
+          .summary = "Change the password; every other session ends"),
+    ROUTE(GET, "/api/v1/auth/sessions", AUTH_SELF, NULL, sessions, .response_schema = "Session", .flags = ROUTE_LIST,
+          .tag = "auth", .summary = "My sessions"),
+    ROUTE(DELETE, "/api/v1/auth/sessions/{id}", AUTH_SELF, NULL, session_delete, .audit = "session.revoke",
+          .tag = "auth", .summary = "End one of my sessions"),
+    ROUTE(GET, "/api/v1/auth/can-i", AUTH_SELF, NULL, can_i, .response_schema = "CanI", .query = "permission scope",
+          .flags = ROUTE_PASSWORD_OK, .tag = "auth", .summary = "May I, and why"),
+    ROUTE(GET, "/api/v1/auth/who-can", AUTH_PERMISSION, "role:read", who_can, .read_permission = "project:read",
+          .resolve = resolve_query_scope, .response_schema = "WhoCan", .query = "permission scope", .tag = "auth",
+          .summary = "Access review: everybody who may, and why"),
+    ROUTE(POST, "/api/v1/ws-tickets", AUTH_SELF, NULL, ws_ticket, .audit = "auth.ticket", .response_schema = "WsTicket",
+          .flags = ROUTE_NO_AUDIT, .tag = "auth", .summary = "One-use ticket that opens a WebSocket within 30 s"),
+    ROUTE(GET, "/.well-known/jwks.json", AUTH_PUBLIC, NULL, jwks, .tag = "auth",
+          .summary = "Public keys of access tokens"),
 };
 ROUTE_TABLE(auth_routes, rows);

@@ -4,8 +4,13 @@
 #include "handlers/tables.h"
 
 static const struct list_sort sorts[] = {{"createdAt", "t.created_at", "timestamptz"}};
-static const struct list_spec spec = {.json = "df_json(t)", .from = "role_bindings t", .id = "t.id", .sort = sorts, .nsort = ARRAY_LEN(sorts),
-                                      .scope = "t.scope_id", .permission = PERM_ROLE_READ};
+static const struct list_spec spec = {.json = "df_json(t)",
+                                      .from = "role_bindings t",
+                                      .id = "t.id",
+                                      .sort = sorts,
+                                      .nsort = ARRAY_LEN(sorts),
+                                      .scope = "t.scope_id",
+                                      .permission = PERM_ROLE_READ};
 
 static err_t list(struct request *r, struct reply *out) {
     struct list_query l;
@@ -60,18 +65,22 @@ static err_t check_deny(struct request *r, const struct binding *b) {
 static err_t create_tx(struct pg *tx, struct request *r, void *arg, struct change *c) {
     struct binding *b = arg;
     const char *kind = z_eq(b->kind, "team") ? "team" : "user";
-    err_t e = pg_exec(tx, SQL_BINDINGS_INSERT,
-                      PG_ARGS(pg_uuid(b->id), pg_text(kind), pg_uuid(b->subject), pg_uuid(b->role_id), pg_uuid(b->scope_id), pg_text(b->effect),
-                              pg_text(b->expires_at), pg_uuid(r->who->user_id)),
-                      NULL);
+    err_t e =
+        pg_exec(tx, SQL_BINDINGS_INSERT,
+                PG_ARGS(pg_uuid(b->id), pg_text(kind), pg_uuid(b->subject), pg_uuid(b->role_id), pg_uuid(b->scope_id),
+                        pg_text(b->effect), pg_text(b->expires_at), pg_uuid(r->who->user_id)),
+                NULL);
     if (e)
-        return e->code == ERR_CONFLICT ? err_new(ERR_CONFLICT, "this role is given there already, or role, subject or scope are gone") : e;
+        return e->code == ERR_CONFLICT
+                   ? err_new(ERR_CONFLICT, "this role is given there already, or role, subject or scope are gone")
+                   : e;
     if (z_eq(kind, "user") && z_eq(b->effect, "allow"))
         TRY(pg_exec(tx, SQL_BINDINGS_JOIN_ORG, PG_ARGS(pg_uuid(b->scope_id), pg_uuid(b->subject)), NULL));
     if (z_eq(b->effect, "deny"))
         TRY(api_last_admin(tx));
     TRY(pg_json_text(tx, r->a, SQL_BINDINGS_JSON, PG_ARGS(pg_uuid(b->id)), "binding", &b->json));
-    *c = (struct change){.kind = "role-binding", .id = b->id, .name = b->role, .scope_id = b->scope_id, .after = b->json.p};
+    *c = (struct change){
+        .kind = "role-binding", .id = b->id, .name = b->role, .scope_id = b->scope_id, .after = b->json.p};
     return NULL;
 }
 
@@ -79,8 +88,11 @@ static err_t create(struct request *r, struct reply *out) {
     const struct json *body;
     struct pg_result *role;
     TRY(request_json(r, &body));
-    struct binding b = {.id = uuid7_new(r->a), .kind = json_get_str(body, "subjectKind"), .subject = str_lower(r->a, json_get(body, "subjectId")->s),
-                        .scope_id = r->scope_id ? r->scope_id : ROOT_SCOPE, .effect = json_str_or(json_get(body, "effect"), "allow"),
+    struct binding b = {.id = uuid7_new(r->a),
+                        .kind = json_get_str(body, "subjectKind"),
+                        .subject = str_lower(r->a, json_get(body, "subjectId")->s),
+                        .scope_id = r->scope_id ? r->scope_id : ROOT_SCOPE,
+                        .effect = json_str_or(json_get(body, "effect"), "allow"),
                         .expires_at = json_get_str(body, "expiresAt")};
     TRY(check_subject(r, &b));
     err_t e = api_one(r, SQL_ROLES_BY_REF, PG_ARGS(pg_text(json_get_str(body, "role"))), &role);
@@ -135,7 +147,7 @@ static err_t delete_tx(struct pg *tx, struct request *r, void *arg, struct chang
     return NULL;
 }
 
-static err_t delete(struct request *r, struct reply *out) {
+static err_t delete (struct request *r, struct reply *out) {
     struct seen_binding *b = r->resource;
     struct binding as_new = {.effect = b->effect, .scope_id = b->scope_id};
     TRY(api_covers_role(r, b->role_id, b->scope_id));
@@ -145,14 +157,16 @@ static err_t delete(struct request *r, struct reply *out) {
 }
 
 static const struct route rows[] = {
-    ROUTE(GET, "/api/v1/role-bindings", AUTH_PERMISSION, "role:read", list, .response_schema = "RoleBinding", .query = "scope subject role",
-          .flags = ROUTE_LIST, .tag = "roles", .summary = "Who has which role where"),
-    ROUTE(POST, "/api/v1/role-bindings", AUTH_PERMISSION, "binding:create", create, .read_permission = "role:read", .resolve = resolve_scope,
-          .audit = "role-binding.create", .request_schema = "RoleBindingCreate", .response_schema = "RoleBinding", .tag = "roles",
+    ROUTE(GET, "/api/v1/role-bindings", AUTH_PERMISSION, "role:read", list, .response_schema = "RoleBinding",
+          .query = "scope subject role", .flags = ROUTE_LIST, .tag = "roles", .summary = "Who has which role where"),
+    ROUTE(POST, "/api/v1/role-bindings", AUTH_PERMISSION, "binding:create", create, .read_permission = "role:read",
+          .resolve = resolve_scope, .audit = "role-binding.create", .request_schema = "RoleBindingCreate",
+          .response_schema = "RoleBinding", .tag = "roles",
           .summary = "Give a role to a user or team, at a scope and below"),
-    ROUTE(GET, "/api/v1/role-bindings/{id}", AUTH_PERMISSION, "role:read", get, .resolve = resolve_binding, .response_schema = "RoleBinding",
-          .tag = "roles", .summary = "One role binding"),
-    ROUTE(DELETE, "/api/v1/role-bindings/{id}", AUTH_PERMISSION, "binding:delete", delete, .read_permission = "role:read", .resolve = resolve_binding,
-          .audit = "role-binding.delete", .tag = "roles", .summary = "Take a role away"),
+    ROUTE(GET, "/api/v1/role-bindings/{id}", AUTH_PERMISSION, "role:read", get, .resolve = resolve_binding,
+          .response_schema = "RoleBinding", .tag = "roles", .summary = "One role binding"),
+    ROUTE(DELETE, "/api/v1/role-bindings/{id}", AUTH_PERMISSION, "binding:delete", delete,
+          .read_permission = "role:read", .resolve = resolve_binding, .audit = "role-binding.delete", .tag = "roles",
+          .summary = "Take a role away"),
 };
 ROUTE_TABLE(bindings_routes, rows);

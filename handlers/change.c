@@ -73,10 +73,11 @@ err_t api_audit(struct request *r, const char *action, const char *outcome, cons
 /* ---- the event ---- */
 
 static const char *past(const char *verb) {
-    static const char *const words[][2] = {{"create", "created"}, {"update", "changed"}, {"delete", "deleted"}, {"add", "added to"},
-                                           {"remove", "removed from"}, {"sync", "synced"}, {"refresh", "refreshed"}, {"restart", "restarted"},
-                                           {"start", "started"}, {"stop", "stopped"}, {"rollback", "rolled back"}, {"cancel", "cancelled"},
-                                           {"grant", "gave"}, {"revoke", "took away"}};
+    static const char *const words[][2] = {
+        {"create", "created"},      {"update", "changed"},  {"delete", "deleted"},       {"add", "added to"},
+        {"remove", "removed from"}, {"sync", "synced"},     {"refresh", "refreshed"},    {"restart", "restarted"},
+        {"start", "started"},       {"stop", "stopped"},    {"rollback", "rolled back"}, {"cancel", "cancelled"},
+        {"grant", "gave"},          {"revoke", "took away"}};
     for (size_t i = 0; i < ARRAY_LEN(words); i++)
         if (z_eq(words[i][0], verb))
             return words[i][1];
@@ -85,8 +86,10 @@ static const char *past(const char *verb) {
 
 static const char *sentence(const struct request *r, const struct change *c, const char *action) {
     const char *dot = strrchr(action, '.'), *word = past(dot ? dot + 1 : action);
-    const char *who = r->who->username ? r->who->username : "somebody", *kind = c->kind ? c->kind : "", *name = c->name ? c->name : c->id;
-    return word ? arena_printf(r->a, "%s %s %s %s", who, word, kind, name ? name : "") : arena_printf(r->a, "%s: %s %s", who, action, name ? name : "");
+    const char *who = r->who->username ? r->who->username : "somebody", *kind = c->kind ? c->kind : "",
+               *name = c->name ? c->name : c->id;
+    return word ? arena_printf(r->a, "%s %s %s %s", who, word, kind, name ? name : "")
+                : arena_printf(r->a, "%s: %s %s", who, action, name ? name : "");
 }
 
 static err_t publish(struct pg *tx, const struct request *r, const struct change *c, const char *scope_id) {
@@ -130,7 +133,8 @@ err_t api_tx(struct request *r, err_t (*fn)(struct pg *tx, struct request *r, vo
     return NULL;
 }
 
-err_t api_tx_rights(struct request *r, err_t (*fn)(struct pg *tx, struct request *r, void *arg, struct change *c), void *arg) {
+err_t api_tx_rights(struct request *r, err_t (*fn)(struct pg *tx, struct request *r, void *arg, struct change *c),
+                    void *arg) {
     TRY(api_tx(r, fn, arg));
     /* Committed: a failure here only delays what the watcher does within a second anyway. */
     err_ignore(rbac_refresh(platform()->rbac));
@@ -142,7 +146,8 @@ err_t api_tx_rights(struct request *r, err_t (*fn)(struct pg *tx, struct request
 static err_t lacks(enum permission missing) {
     if (missing == PERM_MAX)
         return api_not_found();
-    return err_detail(err_new(ERR_FORBIDDEN, "you cannot give, take or touch %s: you do not have it there yourself", permission_name(missing)),
+    return err_detail(err_new(ERR_FORBIDDEN, "you cannot give, take or touch %s: you do not have it there yourself",
+                              permission_name(missing)),
                       "permission", permission_name(missing));
 }
 
@@ -171,5 +176,6 @@ err_t api_last_admin(struct pg *tx) {
     TRY(pg_one(tx, arena_current(), SQL_API_LAST_ADMIN, PG_NOARGS, "answer", &res));
     if (pg_cell_bool(res, 0, 0))
         return NULL;
-    return err_new(ERR_LAST_ADMIN, "this would leave the platform without an active owner; give somebody else the role owner first");
+    return err_new(ERR_LAST_ADMIN,
+                   "this would leave the platform without an active owner; give somebody else the role owner first");
 }

@@ -21,7 +21,12 @@ struct stream_guard *stream_guard_new(const struct request *r, enum permission p
                                       void (*deny)(void *arg, int code, const char *reason), void *arg) {
     struct arena *a = arena_new("stream-guard", 0);
     struct stream_guard *g = arena_new_obj(a, struct stream_guard);
-    *g = (struct stream_guard){.a = a, .who = principal_dup(a, r->who), .permission = p, .scope_id = arena_strdup(a, scope_id), .deny = deny, .arg = arg};
+    *g = (struct stream_guard){.a = a,
+                               .who = principal_dup(a, r->who),
+                               .permission = p,
+                               .scope_id = arena_strdup(a, scope_id),
+                               .deny = deny,
+                               .arg = arg};
     list_add_tail(&guards, &g->link);
     return g;
 }
@@ -49,12 +54,13 @@ void streams_recheck(void *arg) {
     if (!platform()->ready)
         return;
     ws_each(check_socket, NULL);
-    for list_each_safe (it, tmp, &guards) {
-        struct stream_guard *g = list_entry(it, struct stream_guard, link);
-        bool alive = identity_still_valid(platform()->identity, g->who);
-        if (g->told || (alive && stream_guard_allowed(g, g->permission, g->scope_id)))
-            continue;
-        g->told = true;
-        g->deny(g->arg, alive ? 4403 : 4401, alive ? "the permission was taken away" : "the session has ended");
-    }
+    for
+        list_each_safe(it, tmp, &guards) {
+            struct stream_guard *g = list_entry(it, struct stream_guard, link);
+            bool alive = identity_still_valid(platform()->identity, g->who);
+            if (g->told || (alive && stream_guard_allowed(g, g->permission, g->scope_id)))
+                continue;
+            g->told = true;
+            g->deny(g->arg, alive ? 4403 : 4401, alive ? "the permission was taken away" : "the session has ended");
+        }
 }

@@ -28,7 +28,8 @@ static const char *cursor_make(const struct list_query *l, const char *id, const
 }
 
 static err_t bad_cursor(void) {
-    return err_field(err_new(ERR_BAD_REQUEST, "this cursor does not belong to this list; start again without one"), "cursor");
+    return err_field(err_new(ERR_BAD_REQUEST, "this cursor does not belong to this list; start again without one"),
+                     "cursor");
 }
 
 static err_t cursor_read(struct list_query *l, const char *text, const char **ret_id, const char **ret_value) {
@@ -99,7 +100,9 @@ static err_t read_cursor(struct list_query *l) {
     if (z == NULL)
         return NULL;
     TRY(cursor_read(l, z, &id, &value));
-    list_where(l, arena_printf(l->r->a, "(%s, %s) %c (?::%s, ?::uuid)", l->sort->expr, l->spec->id, l->descending ? '<' : '>', l->sort->type),
+    list_where(l,
+               arena_printf(l->r->a, "(%s, %s) %c (?::%s, ?::uuid)", l->sort->expr, l->spec->id,
+                            l->descending ? '<' : '>', l->sort->type),
                PG_ARGS(pg_text(value), pg_text(id)));
     return NULL;
 }
@@ -157,13 +160,17 @@ void list_filter(struct list_query *l, const char *name, const char *expr) {
 
 void list_visible(struct list_query *l, const char *scope_expr, enum permission p) {
     struct rbac *rbac = platform()->rbac;
-    const char *granted = rbac_granted_scopes(rbac, l->r->a, l->r->who, p), *denied = rbac_denied_scopes(rbac, l->r->a, l->r->who, p);
+    const char *granted = rbac_granted_scopes(rbac, l->r->a, l->r->who, p),
+               *denied = rbac_denied_scopes(rbac, l->r->a, l->r->who, p);
     if (strstr(granted, ROOT_SCOPE) && z_eq(denied, "{}"))
         return; /* sees everything: the planner need not look at scopes at all */
-    list_where(l, arena_printf(l->r->a,
-                               "EXISTS (SELECT FROM scopes vs WHERE vs.id = %s AND vs.path && ?::uuid[] AND NOT vs.path && ?::uuid[])",
-                               scope_expr),
-               PG_ARGS(pg_text(granted), pg_text(denied)));
+    list_where(
+        l,
+        arena_printf(
+            l->r->a,
+            "EXISTS (SELECT FROM scopes vs WHERE vs.id = %s AND vs.path && ?::uuid[] AND NOT vs.path && ?::uuid[])",
+            scope_expr),
+        PG_ARGS(pg_text(granted), pg_text(denied)));
 }
 
 /* ---- answer ---- */
@@ -187,12 +194,15 @@ static err_t build(struct list_query *l, const char **ret_sql) {
     const char *fields, *json = l->spec->json, *dir = l->descending ? "DESC" : "ASC";
     TRY(field_array(l, &fields));
     if (fields)
-        json = arena_printf(a, "(SELECT coalesce(json_object_agg(k.key, k.value), '{}') FROM json_each(%s) k WHERE k.key = ANY ($%d::text[]))",
-                            json, arg_add(l, pg_text(fields)));
+        json = arena_printf(
+            a,
+            "(SELECT coalesce(json_object_agg(k.key, k.value), '{}') FROM json_each(%s) k WHERE k.key = ANY ($%d::text[]))",
+            json, arg_add(l, pg_text(fields)));
     TRY(buf_check(&l->where));
-    *ret_sql = arena_printf(a, "SELECT (%s)::text, (%s)::text, (%s)::text FROM %s WHERE true%.*s ORDER BY %s %s, %s %s LIMIT %lld", json,
-                            l->sort->expr, l->spec->id, l->spec->from, (int)l->where.n, l->where.n ? l->where.p : "", l->sort->expr, dir,
-                            l->spec->id, dir, (long long)l->limit + 1);
+    *ret_sql = arena_printf(
+        a, "SELECT (%s)::text, (%s)::text, (%s)::text FROM %s WHERE true%.*s ORDER BY %s %s, %s %s LIMIT %lld", json,
+        l->sort->expr, l->spec->id, l->spec->from, (int)l->where.n, l->where.n ? l->where.p : "", l->sort->expr, dir,
+        l->spec->id, dir, (long long)l->limit + 1);
     return NULL;
 }
 

@@ -16,10 +16,10 @@ struct list_spec {
     const char *id;               /* "t.id", a uuid; breaks ties */
     const struct list_sort *sort; /* the first is the default */
     size_t nsort;
-    bool descending;              /* default direction */
-    const char *search;           /* SQL text searched by ?q= (case-insensitive part); NULL = q is refused */
-    const char *scope;            /* SQL of the row's scope id: visibility; NULL = the handler filters itself */
-    int permission;               /* that a visible row needs at its scope */
+    bool descending;    /* default direction */
+    const char *search; /* SQL text searched by ?q= (case-insensitive part); NULL = q is refused */
+    const char *scope;  /* SQL of the row's scope id: visibility; NULL = the handler filters itself */
+    int permission;     /* that a visible row needs at its scope */
 };
 enum { LIST_MAX_ARGS = 24, LIST_DEFAULT = 50, LIST_LIMIT = 200 };
 struct list_query {

@@ -38,9 +38,15 @@ static err_t fibers(struct request *r, struct reply *out) {
 }
 
 static const struct list_sort sorts[] = {{"seq", "t.seq", "bigint"}};
-static const struct list_spec activity_spec = {.json = "df_json(t)", .from = "events t", .id = "t.id", .sort = sorts, .nsort = ARRAY_LEN(sorts),
-                                               .descending = true, .search = "coalesce(t.payload->>'text', t.topic)",
-                                               .scope = "coalesce(t.scope_id, '" ROOT_SCOPE "')", .permission = PERM_EVENT_READ};
+static const struct list_spec activity_spec = {.json = "df_json(t)",
+                                               .from = "events t",
+                                               .id = "t.id",
+                                               .sort = sorts,
+                                               .nsort = ARRAY_LEN(sorts),
+                                               .descending = true,
+                                               .search = "coalesce(t.payload->>'text', t.topic)",
+                                               .scope = "coalesce(t.scope_id, '" ROOT_SCOPE "')",
+                                               .permission = PERM_EVENT_READ};
 
 static err_t activity(struct request *r, struct reply *out) {
     struct list_query l;
@@ -48,7 +54,10 @@ static err_t activity(struct request *r, struct reply *out) {
     TRY(list_begin(&l, r, &activity_spec));
     /* Steps of a deployment and states of tasks are for those who watch them. */
     if (topic == NULL)
-        list_where(&l, "t.topic IN ('activity.new', 'deployment.finished', 'application.deleted', 'node.status', 'repository.status')", PG_NOARGS);
+        list_where(
+            &l,
+            "t.topic IN ('activity.new', 'deployment.finished', 'application.deleted', 'node.status', 'repository.status')",
+            PG_NOARGS);
     list_filter(&l, "topic", "t.topic");
     list_filter(&l, "kind", "t.object_kind");
     list_filter(&l, "object", "t.object_id");
@@ -56,15 +65,18 @@ static err_t activity(struct request *r, struct reply *out) {
 }
 
 static const struct route rows[] = {
-    ROUTE(GET, "/api/v1/info", AUTH_PUBLIC, NULL, info, .response_schema = "Info", .tag = "meta", .summary = "Name, version, features"),
-    ROUTE(GET, "/api/v1/activity", AUTH_PERMISSION, "event:read", activity, .response_schema = "Activity", .query = "topic kind object",
-          .flags = ROUTE_LIST, .tag = "meta", .summary = "What happened lately"),
-    ROUTE(GET, "/debug/fibers", AUTH_PERMISSION, "system:read", fibers, .tag = "meta", .summary = "Every running fiber and what it waits for"),
+    ROUTE(GET, "/api/v1/info", AUTH_PUBLIC, NULL, info, .response_schema = "Info", .tag = "meta",
+          .summary = "Name, version, features"),
+    ROUTE(GET, "/api/v1/activity", AUTH_PERMISSION, "event:read", activity, .response_schema = "Activity",
+          .query = "topic kind object", .flags = ROUTE_LIST, .tag = "meta", .summary = "What happened lately"),
+    ROUTE(GET, "/debug/fibers", AUTH_PERMISSION, "system:read", fibers, .tag = "meta",
+          .summary = "Every running fiber and what it waits for"),
 };
 ROUTE_TABLE(meta_routes, rows);
 
 static const struct route metrics_public[] = {
-    ROUTE(GET, "/metrics", AUTH_PUBLIC, NULL, metrics, .flags = ROUTE_INLINE, .tag = "meta", .summary = "Prometheus metrics"),
+    ROUTE(GET, "/metrics", AUTH_PUBLIC, NULL, metrics, .flags = ROUTE_INLINE, .tag = "meta",
+          .summary = "Prometheus metrics"),
 };
 static const struct route metrics_private[] = {
     ROUTE(GET, "/metrics", AUTH_PERMISSION, "system:read", metrics, .tag = "meta", .summary = "Prometheus metrics"),

@@ -4,17 +4,29 @@
 #include "handlers/scope.h"
 #include "handlers/tables.h"
 
-static const struct scope_kind kind = {.name = "organization", .path = "/api/v1/organizations", .get = SQL_ORGANIZATIONS_GET,
-                                       .json = SQL_ORGANIZATIONS_JSON, .lock = SQL_ORGANIZATIONS_LOCK, .update = SQL_ORGANIZATIONS_UPDATE,
-                                       .delete = SQL_ORGANIZATIONS_DELETE, .by_name = true, .described = true};
+static const struct scope_kind kind = {.name = "organization",
+                                       .path = "/api/v1/organizations",
+                                       .get = SQL_ORGANIZATIONS_GET,
+                                       .json = SQL_ORGANIZATIONS_JSON,
+                                       .lock = SQL_ORGANIZATIONS_LOCK,
+                                       .update = SQL_ORGANIZATIONS_UPDATE,
+                                       .delete = SQL_ORGANIZATIONS_DELETE,
+                                       .by_name = true,
+                                       .described = true};
 static const struct list_sort sorts[] = {{"name", "t.name", "text"}, {"updatedAt", "t.updated_at", "timestamptz"}};
-static const struct list_spec spec = {.json = "df_json(t)", .from = "organizations t", .id = "t.id", .sort = sorts, .nsort = ARRAY_LEN(sorts),
-                                      .search = "t.name || ' ' || t.display_name", .scope = "t.id", .permission = PERM_PROJECT_READ};
+static const struct list_spec spec = {.json = "df_json(t)",
+                                      .from = "organizations t",
+                                      .id = "t.id",
+                                      .sort = sorts,
+                                      .nsort = ARRAY_LEN(sorts),
+                                      .search = "t.name || ' ' || t.display_name",
+                                      .scope = "t.id",
+                                      .permission = PERM_PROJECT_READ};
 
 static err_t resolve(struct request *r) { return scope_resolve(r, &kind); }
 static err_t get(struct request *r, struct reply *out) { return scope_get(r, out, &kind); }
 static err_t update(struct request *r, struct reply *out) { return scope_update(r, out, &kind); }
-static err_t delete(struct request *r, struct reply *out) { return scope_delete(r, out, &kind); }
+static err_t delete (struct request *r, struct reply *out) { return scope_delete(r, out, &kind); }
 
 static err_t list(struct request *r, struct reply *out) {
     struct list_query l;
@@ -36,8 +48,12 @@ static err_t create(struct request *r, struct reply *out) {
 /* ---- members ---- */
 
 static const struct list_sort member_sorts[] = {{"username", "u.username", "text"}};
-static const struct list_spec members = {.json = "df_json(u)", .from = "organization_members m JOIN users u ON u.id = m.user_id", .id = "u.id",
-                                         .sort = member_sorts, .nsort = ARRAY_LEN(member_sorts), .search = "u.username || ' ' || u.email"};
+static const struct list_spec members = {.json = "df_json(u)",
+                                         .from = "organization_members m JOIN users u ON u.id = m.user_id",
+                                         .id = "u.id",
+                                         .sort = member_sorts,
+                                         .nsort = ARRAY_LEN(member_sorts),
+                                         .search = "u.username || ' ' || u.email"};
 
 static err_t member_list(struct request *r, struct reply *out) {
     struct list_query l;
@@ -101,22 +117,26 @@ static err_t member_remove(struct request *r, struct reply *out) {
 }
 
 static const struct route rows[] = {
-    ROUTE(GET, "/api/v1/organizations", AUTH_PERMISSION, "project:read", list, .response_schema = "Organization", .query = "name", .flags = ROUTE_LIST,
-          .tag = "scopes", .summary = "Organizations"),
+    ROUTE(GET, "/api/v1/organizations", AUTH_PERMISSION, "project:read", list, .response_schema = "Organization",
+          .query = "name", .flags = ROUTE_LIST, .tag = "scopes", .summary = "Organizations"),
     ROUTE(POST, "/api/v1/organizations", AUTH_PERMISSION, "organization:create", create, .audit = "organization.create",
-          .request_schema = "OrganizationCreate", .response_schema = "Organization", .tag = "scopes", .summary = "Create an organization"),
-    ROUTE(GET, "/api/v1/organizations/{id}", AUTH_PERMISSION, "project:read", get, .resolve = resolve, .response_schema = "Organization",
-          .tag = "scopes", .summary = "One organization, by id or name"),
-    ROUTE(PATCH, "/api/v1/organizations/{id}", AUTH_PERMISSION, "organization:update", update, .read_permission = "project:read", .resolve = resolve,
-          .audit = "organization.update", .request_schema = "ScopeUpdate", .response_schema = "Organization", .flags = ROUTE_IF_MATCH,
-          .tag = "scopes", .summary = "Change an organization"),
-    ROUTE(DELETE, "/api/v1/organizations/{id}", AUTH_PERMISSION, "organization:delete", delete, .read_permission = "project:read", .resolve = resolve,
-          .audit = "organization.delete", .flags = ROUTE_IF_MATCH, .tag = "scopes", .summary = "Delete an empty organization"),
-    ROUTE(GET, "/api/v1/organizations/{id}/members", AUTH_PERMISSION, "user:read", member_list, .read_permission = "project:read", .resolve = resolve,
-          .response_schema = "User", .flags = ROUTE_LIST, .tag = "scopes", .summary = "People of an organization"),
-    ROUTE(POST, "/api/v1/organizations/{id}/members", AUTH_PERMISSION, "organization:update", member_add, .read_permission = "project:read",
-          .resolve = resolve, .audit = "organization-member.add", .request_schema = "MemberAdd", .tag = "scopes",
-          .summary = "Make somebody a member"),
+          .request_schema = "OrganizationCreate", .response_schema = "Organization", .tag = "scopes",
+          .summary = "Create an organization"),
+    ROUTE(GET, "/api/v1/organizations/{id}", AUTH_PERMISSION, "project:read", get, .resolve = resolve,
+          .response_schema = "Organization", .tag = "scopes", .summary = "One organization, by id or name"),
+    ROUTE(PATCH, "/api/v1/organizations/{id}", AUTH_PERMISSION, "organization:update", update,
+          .read_permission = "project:read", .resolve = resolve, .audit = "organization.update",
+          .request_schema = "ScopeUpdate", .response_schema = "Organization", .flags = ROUTE_IF_MATCH, .tag = "scopes",
+          .summary = "Change an organization"),
+    ROUTE(DELETE, "/api/v1/organizations/{id}", AUTH_PERMISSION, "organization:delete", delete,
+          .read_permission = "project:read", .resolve = resolve, .audit = "organization.delete",
+          .flags = ROUTE_IF_MATCH, .tag = "scopes", .summary = "Delete an empty organization"),
+    ROUTE(GET, "/api/v1/organizations/{id}/members", AUTH_PERMISSION, "user:read", member_list,
+          .read_permission = "project:read", .resolve = resolve, .response_schema = "User", .flags = ROUTE_LIST,
+          .tag = "scopes", .summary = "People of an organization"),
+    ROUTE(POST, "/api/v1/organizations/{id}/members", AUTH_PERMISSION, "organization:update", member_add,
+          .read_permission = "project:read", .resolve = resolve, .audit = "organization-member.add",
+          .request_schema = "MemberAdd", .tag = "scopes", .summary = "Make somebody a member"),
     ROUTE(DELETE, "/api/v1/organizations/{id}/members/{userId}", AUTH_PERMISSION, "organization:update", member_remove,
           .read_permission = "project:read", .resolve = resolve, .audit = "organization-member.remove", .tag = "scopes",
           .summary = "Remove a member with all roles in the organization"),

@@ -17,7 +17,11 @@ static err_t permissions(struct request *r, struct reply *out) {
 }
 
 static const struct list_sort sorts[] = {{"name", "t.name", "text"}, {"updatedAt", "t.updated_at", "timestamptz"}};
-static const struct list_spec spec = {.json = "df_json(t)", .from = "roles t", .id = "t.id", .sort = sorts, .nsort = ARRAY_LEN(sorts),
+static const struct list_spec spec = {.json = "df_json(t)",
+                                      .from = "roles t",
+                                      .id = "t.id",
+                                      .sort = sorts,
+                                      .nsort = ARRAY_LEN(sorts),
                                       .search = "t.name || ' ' || t.description"};
 
 static err_t list(struct request *r, struct reply *out) {
@@ -41,7 +45,8 @@ static err_t resolve_role(struct request *r) {
         return api_not_found();
     TRY(api_one(r, SQL_ROLES_BY_REF, PG_ARGS(pg_text(request_param(r, "id"))), &res));
     struct seen_role *role = arena_new_obj(r->a, struct seen_role);
-    *role = (struct seen_role){pg_cell(res, 0, 0), pg_cell(res, 0, 1), pg_cell_int(res, 0, 2, 0), pg_cell_bool(res, 0, 3)};
+    *role =
+        (struct seen_role){pg_cell(res, 0, 0), pg_cell(res, 0, 1), pg_cell_int(res, 0, 2, 0), pg_cell_bool(res, 0, 3)};
     r->resource = role;
     return NULL;
 }
@@ -77,7 +82,9 @@ static err_t read_permissions(struct request *r, const struct json *list, const 
             return err_field(err_new(ERR_INVALID, "there is no permission '%s'", json_str(json_at(list, i))), at);
         err_t e = api_require(r, (enum permission)p, -1, ROOT_SCOPE);
         if (e)
-            return err_field(err_wrap(e, "you cannot put %s into a role: you do not have it yourself", permission_name((enum permission)p)), at);
+            return err_field(err_wrap(e, "you cannot put %s into a role: you do not have it yourself",
+                                      permission_name((enum permission)p)),
+                             at);
     }
     *ret = list ? json_to_text(r->a, list) : "[]";
     return NULL;
@@ -130,7 +137,10 @@ static err_t conflict(err_t e) {
 
 static err_t create_tx(struct pg *tx, struct request *r, void *arg, struct change *c) {
     struct role_body *b = arg;
-    TRY(conflict(pg_exec(tx, SQL_ROLES_INSERT, PG_ARGS(pg_uuid(b->id), pg_text(b->name), pg_text(b->description), pg_json(b->permissions), pg_text(b->inherits)), NULL)));
+    TRY(conflict(pg_exec(tx, SQL_ROLES_INSERT,
+                         PG_ARGS(pg_uuid(b->id), pg_text(b->name), pg_text(b->description), pg_json(b->permissions),
+                                 pg_text(b->inherits)),
+                         NULL)));
     TRY(pg_json_text(tx, r->a, SQL_ROLES_JSON, PG_ARGS(pg_uuid(b->id)), "role", &b->json));
     *c = (struct change){.kind = "role", .id = b->id, .name = b->name, .after = b->json.p};
     return NULL;
@@ -156,12 +166,16 @@ static err_t update_tx(struct pg *tx, struct request *r, void *arg, struct chang
     struct role_body *b = arg;
     struct pg_result *old, *now;
     TRY(lock_role(tx, r, b->id, &old));
-    TRY(conflict(pg_exec(tx, SQL_ROLES_UPDATE, PG_ARGS(pg_uuid(b->id), pg_text(b->name), pg_text(b->description), pg_json(b->permissions), pg_text(b->inherits)), NULL)));
+    TRY(conflict(pg_exec(tx, SQL_ROLES_UPDATE,
+                         PG_ARGS(pg_uuid(b->id), pg_text(b->name), pg_text(b->description), pg_json(b->permissions),
+                                 pg_text(b->inherits)),
+                         NULL)));
     TRY(api_last_admin(tx));
     TRY(pg_one(tx, r->a, SQL_ROLES_LOCK, PG_ARGS(pg_uuid(b->id)), "role", &now));
     b->json = str_of(pg_cell(now, 0, 0));
     b->version = pg_cell_int(now, 0, 1, 0);
-    *c = (struct change){.kind = "role", .id = b->id, .name = b->name, .before = pg_cell(old, 0, 0), .after = b->json.p};
+    *c =
+        (struct change){.kind = "role", .id = b->id, .name = b->name, .before = pg_cell(old, 0, 0), .after = b->json.p};
     return NULL;
 }
 
@@ -191,24 +205,26 @@ static err_t delete_tx(struct pg *tx, struct request *r, void *arg, struct chang
     return NULL;
 }
 
-static err_t delete(struct request *r, struct reply *out) {
+static err_t delete (struct request *r, struct reply *out) {
     TRY(changeable(r, r->resource));
     TRY(api_tx_rights(r, delete_tx, r->resource));
     return reply_empty(out, 204);
 }
 
 static const struct route rows[] = {
-    ROUTE(GET, "/api/v1/permissions", AUTH_SELF, NULL, permissions, .response_schema = "Permission", .flags = ROUTE_LIST, .tag = "roles",
-          .summary = "Every permission there is"),
-    ROUTE(GET, "/api/v1/roles", AUTH_PERMISSION, "role:read", list, .response_schema = "Role", .query = "type", .flags = ROUTE_LIST, .tag = "roles",
-          .summary = "Roles"),
-    ROUTE(POST, "/api/v1/roles", AUTH_PERMISSION, "role:create", create, .audit = "role.create", .request_schema = "RoleWrite", .response_schema = "Role",
-          .tag = "roles", .summary = "Create a role"),
-    ROUTE(GET, "/api/v1/roles/{id}", AUTH_PERMISSION, "role:read", get, .resolve = resolve_role_read, .response_schema = "Role", .tag = "roles", .summary = "One role, by id or name"),
-    ROUTE(PUT, "/api/v1/roles/{id}", AUTH_PERMISSION, "role:update", update, .read_permission = "role:read", .resolve = resolve_role,
-          .audit = "role.update", .request_schema = "RoleWrite", .response_schema = "Role", .flags = ROUTE_IF_MATCH, .tag = "roles",
-          .summary = "Replace a custom role"),
-    ROUTE(DELETE, "/api/v1/roles/{id}", AUTH_PERMISSION, "role:delete", delete, .read_permission = "role:read", .resolve = resolve_role,
-          .audit = "role.delete", .flags = ROUTE_IF_MATCH, .tag = "roles", .summary = "Delete a custom role that nobody has"),
+    ROUTE(GET, "/api/v1/permissions", AUTH_SELF, NULL, permissions, .response_schema = "Permission",
+          .flags = ROUTE_LIST, .tag = "roles", .summary = "Every permission there is"),
+    ROUTE(GET, "/api/v1/roles", AUTH_PERMISSION, "role:read", list, .response_schema = "Role", .query = "type",
+          .flags = ROUTE_LIST, .tag = "roles", .summary = "Roles"),
+    ROUTE(POST, "/api/v1/roles", AUTH_PERMISSION, "role:create", create, .audit = "role.create",
+          .request_schema = "RoleWrite", .response_schema = "Role", .tag = "roles", .summary = "Create a role"),
+    ROUTE(GET, "/api/v1/roles/{id}", AUTH_PERMISSION, "role:read", get, .resolve = resolve_role_read,
+          .response_schema = "Role", .tag = "roles", .summary = "One role, by id or name"),
+    ROUTE(PUT, "/api/v1/roles/{id}", AUTH_PERMISSION, "role:update", update, .read_permission = "role:read",
+          .resolve = resolve_role, .audit = "role.update", .request_schema = "RoleWrite", .response_schema = "Role",
+          .flags = ROUTE_IF_MATCH, .tag = "roles", .summary = "Replace a custom role"),
+    ROUTE(DELETE, "/api/v1/roles/{id}", AUTH_PERMISSION, "role:delete", delete, .read_permission = "role:read",
+          .resolve = resolve_role, .audit = "role.delete", .flags = ROUTE_IF_MATCH, .tag = "roles",
+          .summary = "Delete a custom role that nobody has"),
 };
 ROUTE_TABLE(roles_routes, rows);

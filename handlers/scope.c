@@ -49,8 +49,8 @@ static err_t create_tx(struct pg *tx, struct request *r, void *arg, struct chang
     return NULL;
 }
 
-err_t scope_create(struct request *r, struct reply *out, const struct scope_kind *k, enum stmt insert, const struct pg_args *args, const char *id,
-                   const char *name) {
+err_t scope_create(struct request *r, struct reply *out, const struct scope_kind *k, enum stmt insert,
+                   const struct pg_args *args, const char *id, const char *name) {
     struct scope_new n = {.kind = k, .insert = insert, .args = args, .id = id, .name = name};
     TRY(api_tx_rights(r, create_tx, &n));
     TRY(reply_header(out, "location", arena_printf(r->a, "%s/%s", k->path, id)));
@@ -79,14 +79,21 @@ static err_t update_tx(struct pg *tx, struct request *r, void *arg, struct chang
     struct scope_change *u = arg;
     const struct scope_seen *s = r->resource;
     struct pg_result *old, *now;
-    struct pg_arg id = pg_uuid(s->id), name = pg_text(json_get_str(u->body, "name")), title = pg_text(json_get_str(u->body, "displayName")),
+    struct pg_arg id = pg_uuid(s->id), name = pg_text(json_get_str(u->body, "name")),
+                  title = pg_text(json_get_str(u->body, "displayName")),
                   text = pg_text(json_get_str(u->body, "description"));
     TRY(lock(tx, r, u->kind, &old));
-    TRY(conflict(pg_exec(tx, u->kind->update, u->kind->described ? PG_ARGS(id, name, title, text) : PG_ARGS(id, name, title), NULL), u->kind, false));
+    TRY(conflict(pg_exec(tx, u->kind->update,
+                         u->kind->described ? PG_ARGS(id, name, title, text) : PG_ARGS(id, name, title), NULL),
+                 u->kind, false));
     TRY(pg_one(tx, r->a, u->kind->lock, PG_ARGS(id), u->kind->name, &now));
     u->json = str_of(pg_cell(now, 0, 0));
     u->version = pg_cell_int(now, 0, 1, 0);
-    *c = (struct change){.kind = u->kind->name, .id = s->id, .name = pg_cell(now, 0, 2), .before = pg_cell(old, 0, 0), .after = u->json.p};
+    *c = (struct change){.kind = u->kind->name,
+                         .id = s->id,
+                         .name = pg_cell(now, 0, 2),
+                         .before = pg_cell(old, 0, 0),
+                         .after = u->json.p};
     return NULL;
 }
 

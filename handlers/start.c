@@ -75,8 +75,10 @@ static bool audit_check(void *arg, const char *key_id, const uint8_t hash[32], c
 /* Once, on an empty database, and nowhere else: the one place a password is ever shown. */
 static void announce(const char *username, const char *password) {
     static const char line[] = "========================================================================";
-    (void)fprintf(stderr, "\n%s\n  First login\n\n    user      %s\n    password  %s\n\n  Shown only now; it must be changed at the first login.\n%s\n\n",
-                  line, username, password, line);
+    (void)fprintf(
+        stderr,
+        "\n%s\n  First login\n\n    user      %s\n    password  %s\n\n  Shown only now; it must be changed at the first login.\n%s\n\n",
+        line, username, password, line);
     (void)fflush(stderr);
 }
 
@@ -131,8 +133,10 @@ static err_t start_jobs(struct platform *p) {
         p->bus = bus_new(p->db, &p->pg);
     TRY(bus_wait_ready(p->bus, deadline_in(CONNECT_MS)));
     if (p->jobs == NULL)
-        p->jobs = jobs_new(&(struct jobs_conf){.db = p->db, .pg = &p->pg, .owner = arena_printf(B.a, "server:%d", (int)getpid()),
-                                              .lease_ms = (uint64_t)conf_now()->jobs.lease_seconds * 1000});
+        p->jobs = jobs_new(&(struct jobs_conf){.db = p->db,
+                                               .pg = &p->pg,
+                                               .owner = arena_printf(B.a, "server:%d", (int)getpid()),
+                                               .lease_ms = (uint64_t)conf_now()->jobs.lease_seconds * 1000});
     for (size_t i = 0; !B.parts_registered && platform_parts[i]; i++)
         if (platform_parts[i]->reg)
             TRY(platform_parts[i]->reg(p));
@@ -186,7 +190,8 @@ static err_t boot(void *arg) {
             break;
         if (e->code == ERR_CANCELLED)
             return NULL;
-        (void)snprintf(p->down, sizeof(p->down), "%s", p->db && pg_down_reason(p->db) ? pg_down_reason(p->db) : e->message);
+        (void)snprintf(p->down, sizeof(p->down), "%s",
+                       p->db && pg_down_reason(p->db) ? pg_down_reason(p->db) : e->message);
         if (hopeless(e)) {
             give_up(e);
             return NULL;

@@ -4,11 +4,23 @@
 #include "handlers/scope.h"
 #include "handlers/tables.h"
 
-static const struct scope_kind kind = {.name = "team", .path = "/api/v1/teams", .get = SQL_TEAMS_GET, .json = SQL_TEAMS_JSON, .lock = SQL_TEAMS_LOCK,
-                                       .update = SQL_TEAMS_UPDATE, .delete = SQL_TEAMS_DELETE, .described = true};
+static const struct scope_kind kind = {.name = "team",
+                                       .path = "/api/v1/teams",
+                                       .get = SQL_TEAMS_GET,
+                                       .json = SQL_TEAMS_JSON,
+                                       .lock = SQL_TEAMS_LOCK,
+                                       .update = SQL_TEAMS_UPDATE,
+                                       .delete = SQL_TEAMS_DELETE,
+                                       .described = true};
 static const struct list_sort sorts[] = {{"name", "t.name", "text"}, {"updatedAt", "t.updated_at", "timestamptz"}};
-static const struct list_spec spec = {.json = "df_json(t)", .from = "teams t", .id = "t.id", .sort = sorts, .nsort = ARRAY_LEN(sorts),
-                                      .search = "t.name || ' ' || t.display_name", .scope = "t.id", .permission = PERM_PROJECT_READ};
+static const struct list_spec spec = {.json = "df_json(t)",
+                                      .from = "teams t",
+                                      .id = "t.id",
+                                      .sort = sorts,
+                                      .nsort = ARRAY_LEN(sorts),
+                                      .search = "t.name || ' ' || t.display_name",
+                                      .scope = "t.id",
+                                      .permission = PERM_PROJECT_READ};
 
 static err_t resolve(struct request *r) { return scope_resolve(r, &kind); }
 static err_t resolve_org(struct request *r) { return api_scope_of_body(r, "organizationId"); }
@@ -28,7 +40,8 @@ static err_t create(struct request *r, struct reply *out) {
     TRY(request_json(r, &body));
     const char *id = uuid7_new(r->a), *name = json_get_str(body, "name");
     return scope_create(r, out, &kind, SQL_TEAMS_INSERT,
-                        PG_ARGS(pg_uuid(id), pg_uuid(r->scope_id), pg_text(name), pg_text(json_str_or(json_get(body, "displayName"), "")),
+                        PG_ARGS(pg_uuid(id), pg_uuid(r->scope_id), pg_text(name),
+                                pg_text(json_str_or(json_get(body, "displayName"), "")),
                                 pg_text(json_str_or(json_get(body, "description"), ""))),
                         id, name);
 }
@@ -42,7 +55,7 @@ static err_t covers_team(struct request *r, const char *team_id) {
     return NULL;
 }
 
-static err_t delete(struct request *r, struct reply *out) {
+static err_t delete (struct request *r, struct reply *out) {
     const struct scope_seen *s = r->resource;
     TRY(covers_team(r, s->id));
     return scope_delete(r, out, &kind);
@@ -105,20 +118,24 @@ static err_t member_remove(struct request *r, struct reply *out) {
 }
 
 static const struct route rows[] = {
-    ROUTE(GET, "/api/v1/teams", AUTH_PERMISSION, "project:read", list, .response_schema = "Team", .query = "organization name", .flags = ROUTE_LIST,
-          .tag = "scopes", .summary = "Teams"),
-    ROUTE(POST, "/api/v1/teams", AUTH_PERMISSION, "project:create", create, .read_permission = "project:read", .resolve = resolve_org,
-          .audit = "team.create", .request_schema = "TeamCreate", .response_schema = "Team", .tag = "scopes", .summary = "Create a team"),
-    ROUTE(GET, "/api/v1/teams/{id}", AUTH_PERMISSION, "project:read", get, .resolve = resolve, .response_schema = "Team", .tag = "scopes",
-          .summary = "One team with its members"),
-    ROUTE(PATCH, "/api/v1/teams/{id}", AUTH_PERMISSION, "project:update", update, .read_permission = "project:read", .resolve = resolve,
-          .audit = "team.update", .request_schema = "ScopeUpdate", .response_schema = "Team", .flags = ROUTE_IF_MATCH, .tag = "scopes",
-          .summary = "Change a team"),
-    ROUTE(DELETE, "/api/v1/teams/{id}", AUTH_PERMISSION, "project:delete", delete, .read_permission = "project:read", .resolve = resolve,
-          .audit = "team.delete", .flags = ROUTE_IF_MATCH, .tag = "scopes", .summary = "Delete a team; its members lose what it gave"),
-    ROUTE(POST, "/api/v1/teams/{id}/members", AUTH_PERMISSION, "binding:create", member_add, .read_permission = "project:read", .resolve = resolve,
-          .audit = "team-member.add", .request_schema = "MemberAdd", .response_schema = "Team", .tag = "scopes", .summary = "Add a member"),
-    ROUTE(DELETE, "/api/v1/teams/{id}/members/{userId}", AUTH_PERMISSION, "binding:delete", member_remove, .read_permission = "project:read",
-          .resolve = resolve, .audit = "team-member.remove", .tag = "scopes", .summary = "Remove a member"),
+    ROUTE(GET, "/api/v1/teams", AUTH_PERMISSION, "project:read", list, .response_schema = "Team",
+          .query = "organization name", .flags = ROUTE_LIST, .tag = "scopes", .summary = "Teams"),
+    ROUTE(POST, "/api/v1/teams", AUTH_PERMISSION, "project:create", create, .read_permission = "project:read",
+          .resolve = resolve_org, .audit = "team.create", .request_schema = "TeamCreate", .response_schema = "Team",
+          .tag = "scopes", .summary = "Create a team"),
+    ROUTE(GET, "/api/v1/teams/{id}", AUTH_PERMISSION, "project:read", get, .resolve = resolve,
+          .response_schema = "Team", .tag = "scopes", .summary = "One team with its members"),
+    ROUTE(PATCH, "/api/v1/teams/{id}", AUTH_PERMISSION, "project:update", update, .read_permission = "project:read",
+          .resolve = resolve, .audit = "team.update", .request_schema = "ScopeUpdate", .response_schema = "Team",
+          .flags = ROUTE_IF_MATCH, .tag = "scopes", .summary = "Change a team"),
+    ROUTE(DELETE, "/api/v1/teams/{id}", AUTH_PERMISSION, "project:delete", delete, .read_permission = "project:read",
+          .resolve = resolve, .audit = "team.delete", .flags = ROUTE_IF_MATCH, .tag = "scopes",
+          .summary = "Delete a team; its members lose what it gave"),
+    ROUTE(POST, "/api/v1/teams/{id}/members", AUTH_PERMISSION, "binding:create", member_add,
+          .read_permission = "project:read", .resolve = resolve, .audit = "team-member.add",
+          .request_schema = "MemberAdd", .response_schema = "Team", .tag = "scopes", .summary = "Add a member"),
+    ROUTE(DELETE, "/api/v1/teams/{id}/members/{userId}", AUTH_PERMISSION, "binding:delete", member_remove,
+          .read_permission = "project:read", .resolve = resolve, .audit = "team-member.remove", .tag = "scopes",
+          .summary = "Remove a member"),
 };
 ROUTE_TABLE(teams_routes, rows);

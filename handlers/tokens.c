@@ -40,14 +40,16 @@ static err_t create(struct request *r, struct reply *out) {
     const char *id, *token;
     TRY(api_session_only(r));
     TRY(request_json(r, &body));
-    struct token_request req = {.name = json_get_str(body, "name"), .scopes = json_get(body, "scopes"), .scope_id = json_get_str(body, "scopeId"),
+    struct token_request req = {.name = json_get_str(body, "name"),
+                                .scopes = json_get(body, "scopes"),
+                                .scope_id = json_get_str(body, "scopeId"),
                                 .expires_days = json_get_int(body, "expiresInDays", 30)};
     TRY(read_cidrs(r, json_get(body, "cidrs"), &req));
     TRY(identity_token_create(platform()->identity, r->a, r->who, &req, &id, &token));
     return created(r, out, id, token);
 }
 
-static err_t delete(struct request *r, struct reply *out) {
+static err_t delete (struct request *r, struct reply *out) {
     TRY(api_session_only(r));
     err_t e = identity_token_revoke(platform()->identity, r->who, request_param(r, "id"));
     if (e)
@@ -57,9 +59,11 @@ static err_t delete(struct request *r, struct reply *out) {
 }
 
 static const struct route rows[] = {
-    ROUTE(GET, "/api/v1/tokens", AUTH_SELF, NULL, list, .response_schema = "ApiToken", .flags = ROUTE_LIST, .tag = "tokens", .summary = "My API tokens"),
-    ROUTE(POST, "/api/v1/tokens", AUTH_SELF, NULL, create, .audit = "token.create", .request_schema = "ApiTokenCreate", .response_schema = "ApiToken",
-          .tag = "tokens", .summary = "Make an API token; it is shown this once"),
-    ROUTE(DELETE, "/api/v1/tokens/{id}", AUTH_SELF, NULL, delete, .audit = "token.revoke", .tag = "tokens", .summary = "Revoke one of my API tokens"),
+    ROUTE(GET, "/api/v1/tokens", AUTH_SELF, NULL, list, .response_schema = "ApiToken", .flags = ROUTE_LIST,
+          .tag = "tokens", .summary = "My API tokens"),
+    ROUTE(POST, "/api/v1/tokens", AUTH_SELF, NULL, create, .audit = "token.create", .request_schema = "ApiTokenCreate",
+          .response_schema = "ApiToken", .tag = "tokens", .summary = "Make an API token; it is shown this once"),
+    ROUTE(DELETE, "/api/v1/tokens/{id}", AUTH_SELF, NULL, delete, .audit = "token.revoke", .tag = "tokens",
+          .summary = "Revoke one of my API tokens"),
 };
 ROUTE_TABLE(tokens_routes, rows);

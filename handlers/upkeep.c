@@ -10,8 +10,8 @@ static struct fiber *fiber;
 
 static err_t purge(void) {
     struct pg *db = platform()->db;
-    static const enum stmt statements[] = {SQL_API_IDEMPOTENCY_PURGE, SQL_IDENTITY_TICKET_PURGE, SQL_IDENTITY_THROTTLE_PURGE, SQL_IDENTITY_SESSION_PURGE,
-                                           SQL_WEBHOOKS_PURGE};
+    static const enum stmt statements[] = {SQL_API_IDEMPOTENCY_PURGE, SQL_IDENTITY_TICKET_PURGE,
+                                           SQL_IDENTITY_THROTTLE_PURGE, SQL_IDENTITY_SESSION_PURGE, SQL_WEBHOOKS_PURGE};
     int64_t n;
     for (size_t i = 0; i < ARRAY_LEN(statements); i++)
         TRY(pg_exec(db, statements[i], PG_NOARGS, NULL));

@@ -21,27 +21,36 @@ static err_t resolve_user(struct request *r) {
                         pg_text(rbac_denied_scopes(rbac, r->a, r->who, PERM_USER_READ))),
                 &res));
     struct seen_user *u = arena_new_obj(r->a, struct seen_user);
-    *u = (struct seen_user){str_lower(r->a, str_of(id)), pg_cell(res, 0, 1), pg_cell(res, 0, 2), pg_cell_int(res, 0, 0, 0)};
+    *u = (struct seen_user){str_lower(r->a, str_of(id)), pg_cell(res, 0, 1), pg_cell(res, 0, 2),
+                            pg_cell_int(res, 0, 0, 0)};
     r->resource = u;
     r->scope_id = pg_cell(res, 0, 3);
     return NULL;
 }
 
-static const struct list_sort sorts[] = {
-    {"username", "u.username", "text"}, {"createdAt", "u.created_at", "timestamptz"}, {"updatedAt", "u.updated_at", "timestamptz"}, {"email", "u.email", "text"}};
-static const struct list_spec spec = {.json = "df_json(u)", .from = "users u", .id = "u.id", .sort = sorts, .nsort = ARRAY_LEN(sorts),
+static const struct list_sort sorts[] = {{"username", "u.username", "text"},
+                                         {"createdAt", "u.created_at", "timestamptz"},
+                                         {"updatedAt", "u.updated_at", "timestamptz"},
+                                         {"email", "u.email", "text"}};
+static const struct list_spec spec = {.json = "df_json(u)",
+                                      .from = "users u",
+                                      .id = "u.id",
+                                      .sort = sorts,
+                                      .nsort = ARRAY_LEN(sorts),
                                       .search = "u.username || ' ' || u.email || ' ' || u.full_name"};
 
 static err_t list(struct request *r, struct reply *out) {
     struct list_query l;
     struct rbac *rbac = platform()->rbac;
-    const char *granted = rbac_granted_scopes(rbac, r->a, r->who, PERM_USER_READ), *denied = rbac_denied_scopes(rbac, r->a, r->who, PERM_USER_READ);
+    const char *granted = rbac_granted_scopes(rbac, r->a, r->who, PERM_USER_READ),
+               *denied = rbac_denied_scopes(rbac, r->a, r->who, PERM_USER_READ);
     TRY(list_begin(&l, r, &spec));
     if (!strstr(granted, ROOT_SCOPE) || !z_eq(denied, "{}"))
-        list_where(&l,
-                   "EXISTS (SELECT FROM scopes s WHERE s.path && ?::uuid[] AND NOT s.path && ?::uuid[] AND (s.kind = 'platform' OR "
-                   "(s.kind = 'organization' AND EXISTS (SELECT FROM organization_members m WHERE m.org_id = s.id AND m.user_id = u.id))))",
-                   PG_ARGS(pg_text(granted), pg_text(denied)));
+        list_where(
+            &l,
+            "EXISTS (SELECT FROM scopes s WHERE s.path && ?::uuid[] AND NOT s.path && ?::uuid[] AND (s.kind = 'platform' OR "
+            "(s.kind = 'organization' AND EXISTS (SELECT FROM organization_members m WHERE m.org_id = s.id AND m.user_id = u.id))))",
+            PG_ARGS(pg_text(granted), pg_text(denied)));
     list_filter(&l, "kind", "u.kind");
     list_filter(&l, "active", "u.is_active::text");
     return list_reply(&l, out);
@@ -64,13 +73,17 @@ struct account_new {
     struct str json;
 };
 
-static err_t taken(void) { return err_field(err_new(ERR_CONFLICT, "a user with this name or e-mail address exists already"), "/username"); }
+static err_t taken(void) {
+    return err_field(err_new(ERR_CONFLICT, "a user with this name or e-mail address exists already"), "/username");
+}
 
 static err_t create_tx(struct pg *tx, struct request *r, void *arg, struct change *c) {
     struct account_new *u = arg;
     int64_t n;
     err_t e = pg_exec(tx, SQL_USERS_INSERT,
-                      PG_ARGS(pg_uuid(u->id), pg_text(u->username), pg_text(u->email), pg_text(u->full_name), pg_text(u->phc), pg_bool(u->must_change)), &n);
+                      PG_ARGS(pg_uuid(u->id), pg_text(u->username), pg_text(u->email), pg_text(u->full_name),
+                              pg_text(u->phc), pg_bool(u->must_change)),
+                      &n);
     if (e)
         return e->code == ERR_CONFLICT ? taken() : e;
     if (n == 0)
@@ -86,23 +99,30 @@ static err_t username_of(struct request *r, const char *text, const char **ret) 
     for (const char *p = z; *p; p++) {
         bool alnum = (*p >= 'a' && *p <= 'z') || (*p >= '0' && *p <= '9');
         if (!alnum && (p == z || strchr("._@+-", *p) == NULL))
-            return err_field(err_new(ERR_INVALID, "a user name has letters, digits and . _ @ + -, and starts with a letter or digit"), "/username");
+            return err_field(
+                err_new(ERR_INVALID,
+                        "a user name has letters, digits and . _ @ + -, and starts with a letter or digit"),
+                "/username");
     }
     *ret = z;
     return NULL;
 }
 
-static err_t weak_at(err_t e, const char *pointer) { return e && e->code == ERR_WEAK_PASSWORD ? err_field(e, pointer) : e; }
+static err_t weak_at(err_t e, const char *pointer) {
+    return e && e->code == ERR_WEAK_PASSWORD ? err_field(e, pointer) : e;
+}
 
 static err_t create(struct request *r, struct reply *out) {
     const struct json *body;
     char *phc;
     TRY(request_json(r, &body));
-    struct account_new u = {.id = uuid7_new(r->a), .full_name = json_str_or(json_get(body, "fullName"), ""),
+    struct account_new u = {.id = uuid7_new(r->a),
+                            .full_name = json_str_or(json_get(body, "fullName"), ""),
                             .must_change = json_get_bool(body, "mustChangePassword", true)};
     TRY(username_of(r, json_get_str(body, "username"), &u.username));
     u.email = str_lower(r->a, json_get(body, "email")->s);
-    TRY(weak_at(identity_password(platform()->identity, r->a, json_get(body, "password")->s, u.username, u.email, &phc), "/password"));
+    TRY(weak_at(identity_password(platform()->identity, r->a, json_get(body, "password")->s, u.username, u.email, &phc),
+                "/password"));
     u.phc = phc;
     TRY(api_tx_rights(r, create_tx, &u));
     TRY(reply_header(out, "location", arena_printf(r->a, "/api/v1/users/%s", u.id)));
@@ -135,24 +155,30 @@ static err_t update_tx(struct pg *tx, struct request *r, void *arg, struct chang
     struct pg_result *old;
     int64_t n;
     TRY(lock_user(tx, r, u->user->id, &old));
-    bool off = u->active && !json_bool_or(u->active, true) && pg_cell_bool(old, 0, 2), out = off || u->phc || u->must_change;
+    bool off = u->active && !json_bool_or(u->active, true) && pg_cell_bool(old, 0, 2),
+         out = off || u->phc || u->must_change;
     err_t e = pg_exec(tx, SQL_USERS_UPDATE,
-                      PG_ARGS(pg_uuid(u->user->id), pg_text(u->email), pg_text(u->full_name), maybe_bool(u->active), pg_text(u->phc),
-                              maybe_bool(u->must_change), pg_bool(out)),
+                      PG_ARGS(pg_uuid(u->user->id), pg_text(u->email), pg_text(u->full_name), maybe_bool(u->active),
+                              pg_text(u->phc), maybe_bool(u->must_change), pg_bool(out)),
                       &n);
     if (e)
         return e->code == ERR_CONFLICT ? taken() : e;
     if (n == 0)
         return taken();
     if (out)
-        TRY(pg_exec(tx, SQL_USERS_REVOKE_SESSIONS, PG_ARGS(pg_uuid(u->user->id), pg_text(off ? "deactivated" : "changed by an administrator")), NULL));
+        TRY(pg_exec(tx, SQL_USERS_REVOKE_SESSIONS,
+                    PG_ARGS(pg_uuid(u->user->id), pg_text(off ? "deactivated" : "changed by an administrator")), NULL));
     if (off)
         TRY(api_last_admin(tx));
     struct pg_result *now;
     TRY(pg_one(tx, r->a, SQL_USERS_LOCK, PG_ARGS(pg_uuid(u->user->id)), "user", &now));
     u->json = str_of(pg_cell(now, 0, 0));
     u->version = pg_cell_int(now, 0, 1, 0);
-    *c = (struct change){.kind = "user", .id = u->user->id, .name = u->user->username, .before = pg_cell(old, 0, 0), .after = u->json.p,
+    *c = (struct change){.kind = "user",
+                         .id = u->user->id,
+                         .name = u->user->username,
+                         .before = pg_cell(old, 0, 0),
+                         .after = u->json.p,
                          .details = u->phc ? "{\"passwordChanged\":true}" : NULL};
     return NULL;
 }
@@ -171,7 +197,9 @@ static err_t update(struct request *r, struct reply *out) {
     u.must_change = json_get(body, "mustChangePassword");
     if (password) {
         char *phc;
-        TRY(weak_at(identity_password(platform()->identity, r->a, password->s, u.user->username, u.email ? u.email : u.user->email, &phc), "/password"));
+        TRY(weak_at(identity_password(platform()->identity, r->a, password->s, u.user->username,
+                                      u.email ? u.email : u.user->email, &phc),
+                    "/password"));
         u.phc = phc;
     }
     TRY(api_tx_rights(r, update_tx, &u));
@@ -191,7 +219,7 @@ static err_t delete_tx(struct pg *tx, struct request *r, void *arg, struct chang
     return NULL;
 }
 
-static err_t delete(struct request *r, struct reply *out) {
+static err_t delete (struct request *r, struct reply *out) {
     struct seen_user *u = r->resource;
     TRY(api_require(r, PERM_USER_DELETE, -1, ROOT_SCOPE));
     TRY(request_if_match(r, u->version));
@@ -201,16 +229,18 @@ static err_t delete(struct request *r, struct reply *out) {
 }
 
 static const struct route rows[] = {
-    ROUTE(GET, "/api/v1/users", AUTH_PERMISSION, "user:read", list, .response_schema = "User", .query = "kind active", .flags = ROUTE_LIST, .tag = "users",
-          .summary = "Users"),
-    ROUTE(POST, "/api/v1/users", AUTH_PERMISSION, "user:create", create, .audit = "user.create", .request_schema = "UserCreate", .response_schema = "User",
-          .tag = "users", .summary = "Create a user"),
-    ROUTE(GET, "/api/v1/users/{id}", AUTH_PERMISSION, "user:read", get, .resolve = resolve_user, .response_schema = "User", .tag = "users",
-          .summary = "One user"),
-    ROUTE(PATCH, "/api/v1/users/{id}", AUTH_PERMISSION, "user:update", update, .read_permission = "user:read", .resolve = resolve_user,
-          .audit = "user.update", .request_schema = "UserUpdate", .response_schema = "User", .flags = ROUTE_IF_MATCH, .tag = "users",
+    ROUTE(GET, "/api/v1/users", AUTH_PERMISSION, "user:read", list, .response_schema = "User", .query = "kind active",
+          .flags = ROUTE_LIST, .tag = "users", .summary = "Users"),
+    ROUTE(POST, "/api/v1/users", AUTH_PERMISSION, "user:create", create, .audit = "user.create",
+          .request_schema = "UserCreate", .response_schema = "User", .tag = "users", .summary = "Create a user"),
+    ROUTE(GET, "/api/v1/users/{id}", AUTH_PERMISSION, "user:read", get, .resolve = resolve_user,
+          .response_schema = "User", .tag = "users", .summary = "One user"),
+    ROUTE(PATCH, "/api/v1/users/{id}", AUTH_PERMISSION, "user:update", update, .read_permission = "user:read",
+          .resolve = resolve_user, .audit = "user.update", .request_schema = "UserUpdate", .response_schema = "User",
+          .flags = ROUTE_IF_MATCH, .tag = "users",
           .summary = "Change a user; a new password or deactivation ends all sessions"),
-    ROUTE(DELETE, "/api/v1/users/{id}", AUTH_PERMISSION, "user:delete", delete, .read_permission = "user:read", .resolve = resolve_user,
-          .audit = "user.delete", .flags = ROUTE_IF_MATCH, .tag = "users", .summary = "Delete a user with all sessions, tokens and roles"),
+    ROUTE(DELETE, "/api/v1/users/{id}", AUTH_PERMISSION, "user:delete", delete, .read_permission = "user:read",
+          .resolve = resolve_user, .audit = "user.delete", .flags = ROUTE_IF_MATCH, .tag = "users",
+          .summary = "Delete a user with all sessions, tokens and roles"),
 };
 ROUTE_TABLE(users_routes, rows);

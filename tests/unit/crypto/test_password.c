@@ -10,7 +10,8 @@ static struct keyring *ring(const char *secret) {
 }
 
 TEST(hash_and_verify) {
-    struct keyring *k = ring("a secret of at least thirty-two bytes"), *foreign = ring("another secret of thirty-two bytes!!");
+    struct keyring *k = ring("a secret of at least thirty-two bytes"),
+                   *foreign = ring("another secret of thirty-two bytes!!");
     struct arena *a = arena_current();
     uint64_t dl = deadline_in(SECONDS(30));
     char *one, *two;
@@ -70,11 +71,21 @@ static struct str fill(char c, size_t n) {
 
 /* AU9 */
 TEST(what_counts_as_a_password) {
-    static const char *const weak[] = {"", "short", "elevenbytes", "123456789012", "abcdefghijklmnop", "zyxwvutsrqponmlk", "aaaaaaaaaaaaaa", "abababababababab",
-                                       "password1234", "PASSWORD!!!!!", "Passw0rd"};
+    static const char *const weak[] = {"",
+                                       "short",
+                                       "elevenbytes",
+                                       "123456789012",
+                                       "abcdefghijklmnop",
+                                       "zyxwvutsrqponmlk",
+                                       "aaaaaaaaaaaaaa",
+                                       "abababababababab",
+                                       "password1234",
+                                       "PASSWORD!!!!!",
+                                       "Passw0rd"};
     for (size_t i = 0; i < ARRAY_LEN(weak); i++)
         FAILS(ERR_WEAK_PASSWORD, password_check(str_of(weak[i]), "alice", "alice@example.test"));
-    static const char *const good[] = {"twelve chars", "p\xc3\xa4ssw\xc3\xb6rter sind l\xc3\xa4nger", "\xf0\x9f\x90\x99 eight arms", "correct horse battery"};
+    static const char *const good[] = {"twelve chars", "p\xc3\xa4ssw\xc3\xb6rter sind l\xc3\xa4nger",
+                                       "\xf0\x9f\x90\x99 eight arms", "correct horse battery"};
     for (size_t i = 0; i < ARRAY_LEN(good); i++)
         OK(password_check(str_of(good[i]), "alice", "alice@example.test"));
     struct str text = fill('x', 257);
@@ -89,7 +100,7 @@ TEST(what_counts_as_a_password) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {LOOP_TEST(hash_and_verify), LOOP_TEST(unknown_user_costs_a_hash), LOOP_TEST(deadline_is_kept),
-                                       LOOP_TEST(what_counts_as_a_password)};
+    const struct CMUnitTest tests[] = {LOOP_TEST(hash_and_verify), LOOP_TEST(unknown_user_costs_a_hash),
+                                       LOOP_TEST(deadline_is_kept), LOOP_TEST(what_counts_as_a_password)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

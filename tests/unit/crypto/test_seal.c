@@ -49,8 +49,9 @@ static void every_bit_counts(void **state) {
 static void moved_values_stay_shut(void **state) {
     (void)state;
     struct str blob = seal(A, ring, &place, STR("the secret")), back;
-    static const struct seal_place elsewhere[] = {{"secrets", "value", "row-2"}, {"secrets", "valu", "erow-1"}, {"secret", "svalue", "row-1"},
-                                                  {"secrets", "value", ""}, {"", "value", "row-1"}, {"secrets", "other", "row-1"}};
+    static const struct seal_place elsewhere[] = {{"secrets", "value", "row-2"}, {"secrets", "valu", "erow-1"},
+                                                  {"secret", "svalue", "row-1"}, {"secrets", "value", ""},
+                                                  {"", "value", "row-1"},        {"secrets", "other", "row-1"}};
     for (size_t i = 0; i < ARRAY_LEN(elsewhere); i++)
         assert_err(unseal(A, ring, &elsewhere[i], blob, &back), INTERNAL);
     struct keyring *foreign;
@@ -150,7 +151,12 @@ static void bytea(void **state) {
 
 #define S(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
 int main(void) {
-    const struct CMUnitTest tests[] = {S(opens_in_its_place), S(every_bit_counts), S(moved_values_stay_shut), S(purposes_have_different_keys),
-                                       S(root_key_file), S(vectors), S(bytea)};
+    const struct CMUnitTest tests[] = {S(opens_in_its_place),
+                                       S(every_bit_counts),
+                                       S(moved_values_stay_shut),
+                                       S(purposes_have_different_keys),
+                                       S(root_key_file),
+                                       S(vectors),
+                                       S(bytea)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -32,7 +32,11 @@ static void open_identity(const struct identity_conf *c) {
 }
 
 static struct identity_conf settings(void) {
-    return (struct identity_conf){.issuer = "test", .access_seconds = 300, .refresh_idle_hours = 12, .refresh_absolute_days = 7, .login_per_ip = 1000,
+    return (struct identity_conf){.issuer = "test",
+                                  .access_seconds = 300,
+                                  .refresh_idle_hours = 12,
+                                  .refresh_absolute_days = 7,
+                                  .login_per_ip = 1000,
                                   .login_per_account = 5};
 }
 
@@ -83,9 +87,12 @@ TEST(first_start) {
     struct principal *p = bearer(r.access);
     CHECK(p->must_change_password && z_eq(p->username, ADMIN) && p->session_id && !p->token_id);
     CHECK(rbac_allowed(rbac, p, PERM_ORGANIZATION_DELETE, ROOT_SCOPE));
-    FAILS(ERR_INVALID_CREDENTIALS, identity_change_password(id, arena_current(), p, STR("wrong wrong wrong"), STR(PASSWORD), &from, &next));
-    FAILS(ERR_WEAK_PASSWORD, identity_change_password(id, arena_current(), p, str_of(first_password), STR("short"), &from, &next));
-    FAILS(ERR_WEAK_PASSWORD, identity_change_password(id, arena_current(), p, str_of(first_password), str_of(first_password), &from, &next));
+    FAILS(ERR_INVALID_CREDENTIALS,
+          identity_change_password(id, arena_current(), p, STR("wrong wrong wrong"), STR(PASSWORD), &from, &next));
+    FAILS(ERR_WEAK_PASSWORD,
+          identity_change_password(id, arena_current(), p, str_of(first_password), STR("short"), &from, &next));
+    FAILS(ERR_WEAK_PASSWORD, identity_change_password(id, arena_current(), p, str_of(first_password),
+                                                      str_of(first_password), &from, &next));
     OK(identity_change_password(id, arena_current(), p, str_of(first_password), STR(PASSWORD), &from, &next));
     CHECK(!bearer(next.access)->must_change_password && !z_eq(next.session_id, r.session_id));
     struct principal *old;
@@ -104,13 +111,16 @@ TEST(guesses) {
     up();
     sql("DELETE FROM login_throttle");
     struct login_result r;
-    static const char *const spellings[] = {ADMIN, "ADMIN@localhost", " admin@localhost ", "Admin@Localhost", "admin@LOCALHOST"};
+    static const char *const spellings[] = {ADMIN, "ADMIN@localhost", " admin@localhost ", "Admin@Localhost",
+                                            "admin@LOCALHOST"};
     for (size_t i = 0; i < ARRAY_LEN(spellings); i++)
-        FAILS(ERR_INVALID_CREDENTIALS, identity_login(id, arena_current(), spellings[i], STR("wrong wrong wrong"), &from, &r));
+        FAILS(ERR_INVALID_CREDENTIALS,
+              identity_login(id, arena_current(), spellings[i], STR("wrong wrong wrong"), &from, &r));
     FAILS(ERR_RATE_LIMITED, identity_login(id, arena_current(), ADMIN, STR(PASSWORD), &from, &r));
     sql("DELETE FROM login_throttle");
     for (int i = 0; i < 5; i++)
-        FAILS(ERR_INVALID_CREDENTIALS, identity_login(id, arena_current(), "nobody", STR("wrong wrong wrong"), &from, &r));
+        FAILS(ERR_INVALID_CREDENTIALS,
+              identity_login(id, arena_current(), "nobody", STR("wrong wrong wrong"), &from, &r));
     FAILS(ERR_RATE_LIMITED, identity_login(id, arena_current(), "NOBODY", STR("wrong wrong wrong"), &from, &r));
     (void)login(ADMIN, PASSWORD); /* somebody else's counter */
     for (int i = 0; i < 4; i++)
@@ -175,8 +185,10 @@ TEST(sessions_end) {
     CHECK(!identity_still_valid(id, pc) && told > before);
     struct login_result d = login(ADMIN, PASSWORD);
     struct principal *pd = bearer(d.access);
-    pg_lab_psql_at(conf.url, "ALTER TABLE sessions DISABLE TRIGGER USER; UPDATE sessions SET revoked_at = now() WHERE revoked_at IS NULL; "
-                             "ALTER TABLE sessions ENABLE TRIGGER USER");
+    pg_lab_psql_at(
+        conf.url,
+        "ALTER TABLE sessions DISABLE TRIGGER USER; UPDATE sessions SET revoked_at = now() WHERE revoked_at IS NULL; "
+        "ALTER TABLE sessions ENABLE TRIGGER USER");
     for (int i = 0; i < 600 && identity_still_valid(id, pd); i++)
         OK(fiber_sleep(10));
     CHECK(!identity_still_valid(id, pd));
@@ -196,7 +208,8 @@ TEST(api_tokens) {
     OK(identity_token_create(id, a, me, &req, &tid, &token));
     FAILS(ERR_CONFLICT, identity_token_create(id, a, me, &req, &tid, &token));
     p = bearer(token);
-    CHECK(z_eq(p->token_id, tid) && p->session_id == NULL && p->narrowed && perm_has(&p->token_perms, PERM_NODE_READ) && z_eq(p->user_id, me->user_id));
+    CHECK(z_eq(p->token_id, tid) && p->session_id == NULL && p->narrowed && perm_has(&p->token_perms, PERM_NODE_READ) &&
+          z_eq(p->user_id, me->user_id));
     req.name = "wider";
     req.scopes = NULL;
     const char *id2, *token2;
@@ -253,7 +266,12 @@ TEST(root_key_of_another_installation) {
 int main(void) {
     pg_lab_start();
     conf = (struct pg_conf){.url = pg_lab_database("identity"), .pool_size = 4};
-    const struct CMUnitTest tests[] = {LOOP_TEST(first_start), LOOP_TEST(guesses), LOOP_TEST(refresh_family), LOOP_TEST(sessions_end),
-                                       LOOP_TEST(api_tokens), LOOP_TEST(tickets), LOOP_TEST(root_key_of_another_installation)};
+    const struct CMUnitTest tests[] = {LOOP_TEST(first_start),
+                                       LOOP_TEST(guesses),
+                                       LOOP_TEST(refresh_family),
+                                       LOOP_TEST(sessions_end),
+                                       LOOP_TEST(api_tokens),
+                                       LOOP_TEST(tickets),
+                                       LOOP_TEST(root_key_of_another_installation)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

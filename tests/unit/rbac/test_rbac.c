@@ -24,7 +24,8 @@ static void sql(const char *text) {
 }
 
 static void user(const char *id, const char *name) {
-    sql(arena_printf(arena_current(), "INSERT INTO users (id, username, email) VALUES ('%s', '%s', '%s@x')", id, name, name));
+    sql(arena_printf(arena_current(), "INSERT INTO users (id, username, email) VALUES ('%s', '%s', '%s@x')", id, name,
+                     name));
 }
 
 static void bind(const char *kind, const char *subject, const char *role, const char *scope, const char *effect) {
@@ -40,7 +41,9 @@ static void unbind_all(void) {
     OK(rbac_refresh(rbac));
 }
 
-static struct principal who(const char *id) { return (struct principal){.kind = PRINCIPAL_USER, .user_id = id, .user_epoch = 1}; }
+static struct principal who(const char *id) {
+    return (struct principal){.kind = PRINCIPAL_USER, .user_id = id, .user_epoch = 1};
+}
 
 static bool can(const char *id, enum permission p, const char *scope) {
     struct principal u = who(id);
@@ -88,13 +91,15 @@ TEST(tree) {
     CHECK(!can(ALICE, PERM_PROJECT_READ, ORG));
     bind("user", ALICE, "viewer", PROJECT, "allow");
     CHECK(can(ALICE, PERM_PROJECT_READ, PROJECT) && can(ALICE, PERM_PROJECT_READ, FOLDER));
-    CHECK(!can(ALICE, PERM_PROJECT_READ, ORG) && !can(ALICE, PERM_PROJECT_READ, OTHER) && !can(ALICE, PERM_PROJECT_READ, ROOT_SCOPE));
+    CHECK(!can(ALICE, PERM_PROJECT_READ, ORG) && !can(ALICE, PERM_PROJECT_READ, OTHER) &&
+          !can(ALICE, PERM_PROJECT_READ, ROOT_SCOPE));
     CHECK(!can(ALICE, PERM_APPLICATION_DELETE, PROJECT) && !can(BOB, PERM_PROJECT_READ, PROJECT));
     CHECK(!can(ALICE, PERM_PROJECT_READ, "00000000-0000-7000-8000-00000000dead"));
     CHECK(!can("00000000-0000-7000-8000-00000000dead", PERM_PROJECT_READ, PROJECT));
     CHECK(rbac_allowed(rbac, &PRINCIPAL_DOCKFLOW, PERM_USER_DELETE, ROOT_SCOPE));
     CHECK(!rbac_allowed(rbac, &PRINCIPAL_NOBODY, PERM_PROJECT_READ, PROJECT));
-    CHECK(z_eq(rbac_scope_org(rbac, FOLDER), ORG) && z_eq(rbac_scope_org(rbac, ROOT_SCOPE), "") && rbac_scope_org(rbac, ALICE) == NULL);
+    CHECK(z_eq(rbac_scope_org(rbac, FOLDER), ORG) && z_eq(rbac_scope_org(rbac, ROOT_SCOPE), "") &&
+          rbac_scope_org(rbac, ALICE) == NULL);
     down();
     return NULL;
 }
@@ -106,10 +111,14 @@ TEST(deny_and_reason) {
     unbind_all();
     bind("user", ALICE, "developer", ORG, "allow");
     bind("user", ALICE, "viewer", PROJECT, "deny");
-    CHECK(can(ALICE, PERM_APPLICATION_READ, ORG) && !can(ALICE, PERM_APPLICATION_READ, FOLDER) && can(ALICE, PERM_APPLICATION_SYNC, FOLDER));
-    CHECK(!rbac_check(rbac, arena_current(), &a, PERM_APPLICATION_READ, FOLDER, &d) && strstr(d.reason, "deny") && strstr(d.reason, "viewer"));
-    CHECK(rbac_check(rbac, arena_current(), &a, PERM_APPLICATION_SYNC, FOLDER, &d) && z_eq(d.role, "developer") && z_eq(d.scope_id, ORG));
-    CHECK(!rbac_check(rbac, arena_current(), &a, PERM_USER_DELETE, FOLDER, &d) && strstr(d.reason, "user:delete") && strstr(d.reason, "folder"));
+    CHECK(can(ALICE, PERM_APPLICATION_READ, ORG) && !can(ALICE, PERM_APPLICATION_READ, FOLDER) &&
+          can(ALICE, PERM_APPLICATION_SYNC, FOLDER));
+    CHECK(!rbac_check(rbac, arena_current(), &a, PERM_APPLICATION_READ, FOLDER, &d) && strstr(d.reason, "deny") &&
+          strstr(d.reason, "viewer"));
+    CHECK(rbac_check(rbac, arena_current(), &a, PERM_APPLICATION_SYNC, FOLDER, &d) && z_eq(d.role, "developer") &&
+          z_eq(d.scope_id, ORG));
+    CHECK(!rbac_check(rbac, arena_current(), &a, PERM_USER_DELETE, FOLDER, &d) && strstr(d.reason, "user:delete") &&
+          strstr(d.reason, "folder"));
     CHECK(z_eq(rbac_granted_scopes(rbac, arena_current(), &a, PERM_APPLICATION_READ), "{" ORG "}"));
     CHECK(z_eq(rbac_denied_scopes(rbac, arena_current(), &a, PERM_APPLICATION_READ), "{" PROJECT "}"));
     CHECK(z_eq(rbac_denied_scopes(rbac, arena_current(), &a, PERM_APPLICATION_SYNC), "{}"));
@@ -125,13 +134,16 @@ TEST(deny_and_reason) {
 TEST(teams_and_roles) {
     up();
     unbind_all();
-    sql("INSERT INTO roles (id, name, type, permissions) VALUES ('" ALICE "', 'base', 'custom', '[\"node:read\", \"no:such\"]')");
-    sql("INSERT INTO roles (id, name, type, permissions, inherited_roles) VALUES ('" BOB "', 'above', 'composite', '[\"node:use\"]', '{" ALICE "}')");
+    sql("INSERT INTO roles (id, name, type, permissions) VALUES ('" ALICE
+        "', 'base', 'custom', '[\"node:read\", \"no:such\"]')");
+    sql("INSERT INTO roles (id, name, type, permissions, inherited_roles) VALUES ('" BOB
+        "', 'above', 'composite', '[\"node:use\"]', '{" ALICE "}')");
     bind("team", TEAM, "above", ORG, "allow");
     CHECK(!can(BOB, PERM_NODE_READ, PROJECT));
     sql("INSERT INTO team_members (team_id, user_id) VALUES ('" TEAM "', '" BOB "')");
     OK(rbac_refresh(rbac));
-    CHECK(can(BOB, PERM_NODE_READ, PROJECT) && can(BOB, PERM_NODE_USE, PROJECT) && !can(BOB, PERM_NODE_DELETE, PROJECT));
+    CHECK(can(BOB, PERM_NODE_READ, PROJECT) && can(BOB, PERM_NODE_USE, PROJECT) &&
+          !can(BOB, PERM_NODE_DELETE, PROJECT));
     sql("UPDATE roles SET permissions = '[]' WHERE name = 'base'");
     OK(rbac_refresh(rbac));
     CHECK(!can(BOB, PERM_NODE_READ, PROJECT) && can(BOB, PERM_NODE_USE, PROJECT));
@@ -155,7 +167,8 @@ TEST(covering) {
     enum permission missing;
     struct principal a = who(ALICE);
     struct pg_result *r;
-    OK(pg_query(db, arena_current(), "SELECT id FROM roles WHERE name IN ('admin', 'viewer') ORDER BY name", PG_NOARGS, &r));
+    OK(pg_query(db, arena_current(), "SELECT id FROM roles WHERE name IN ('admin', 'viewer') ORDER BY name", PG_NOARGS,
+                &r));
     const char *admin = pg_cell(r, 0, 0), *viewer = pg_cell(r, 1, 0);
     bind("user", ALICE, "developer", ORG, "allow");
     bind("user", BOB, "viewer", PROJECT, "allow");
@@ -178,7 +191,8 @@ TEST(narrowed_tokens) {
     t.token_id = ALICE;
     t.narrowed = true;
     perm_add(&t.token_perms, PERM_APPLICATION_READ);
-    CHECK(rbac_allowed(rbac, &t, PERM_APPLICATION_READ, OTHER) && !rbac_allowed(rbac, &t, PERM_APPLICATION_SYNC, OTHER));
+    CHECK(rbac_allowed(rbac, &t, PERM_APPLICATION_READ, OTHER) &&
+          !rbac_allowed(rbac, &t, PERM_APPLICATION_SYNC, OTHER));
     CHECK(z_eq(rbac_granted_scopes(rbac, arena_current(), &t, PERM_APPLICATION_SYNC), "{}"));
     t.narrowed = false;
     t.token_scope = PROJECT;
@@ -186,7 +200,8 @@ TEST(narrowed_tokens) {
     CHECK(rbac_allowed_anywhere(rbac, &t, PERM_APPLICATION_SYNC) && !rbac_allowed_anywhere(rbac, &t, PERM_USER_DELETE));
     CHECK(z_eq(rbac_granted_scopes(rbac, arena_current(), &t, PERM_APPLICATION_SYNC), "{" PROJECT "}"));
     t.token_scope = "00000000-0000-7000-8000-00000000dead"; /* its scope was deleted: it can do nothing */
-    CHECK(!rbac_allowed(rbac, &t, PERM_APPLICATION_SYNC, PROJECT) && !rbac_allowed_anywhere(rbac, &t, PERM_APPLICATION_SYNC));
+    CHECK(!rbac_allowed(rbac, &t, PERM_APPLICATION_SYNC, PROJECT) &&
+          !rbac_allowed_anywhere(rbac, &t, PERM_APPLICATION_SYNC));
     CHECK(z_eq(rbac_granted_scopes(rbac, arena_current(), &t, PERM_APPLICATION_SYNC), "{}"));
     down();
     return NULL;
@@ -198,14 +213,17 @@ TEST(changes_arrive) {
     unbind_all();
     unsigned before = changes;
     uint64_t began = clock_mono_ms();
-    pg_lab_psql_at(conf.url, "INSERT INTO role_bindings (subject_kind, subject_id, role_id, scope_id) SELECT 'user', '" ALICE "', id, '" ORG
-                             "' FROM roles WHERE name = 'viewer'");
+    pg_lab_psql_at(conf.url,
+                   "INSERT INTO role_bindings (subject_kind, subject_id, role_id, scope_id) SELECT 'user', '" ALICE
+                   "', id, '" ORG "' FROM roles WHERE name = 'viewer'");
     while (!can(ALICE, PERM_PROJECT_READ, FOLDER) && clock_mono_ms() - began < 1500)
         OK(fiber_sleep(10));
     CHECK(can(ALICE, PERM_PROJECT_READ, FOLDER) && changes > before);
     unsigned told = revoked;
-    pg_lab_psql_at(conf.url, "INSERT INTO sessions (user_id, family, refresh_hash, idle_expires_at, absolute_expires_at) VALUES ('" ALICE "', '" BOB
-                             "', 'x', now(), now()); UPDATE sessions SET revoked_at = now(); DELETE FROM sessions");
+    pg_lab_psql_at(
+        conf.url,
+        "INSERT INTO sessions (user_id, family, refresh_hash, idle_expires_at, absolute_expires_at) VALUES ('" ALICE
+        "', '" BOB "', 'x', now(), now()); UPDATE sessions SET revoked_at = now(); DELETE FROM sessions");
     for (int i = 0; i < 100 && revoked == told; i++)
         OK(fiber_sleep(10));
     CHECK(revoked > told);
@@ -231,7 +249,8 @@ TEST(database_away) {
 int main(void) {
     pg_lab_start();
     conf = (struct pg_conf){.url = pg_lab_database("rbac"), .pool_size = 4};
-    const struct CMUnitTest tests[] = {LOOP_TEST(tree), LOOP_TEST(deny_and_reason), LOOP_TEST(teams_and_roles), LOOP_TEST(covering),
-                                       LOOP_TEST(narrowed_tokens), LOOP_TEST(changes_arrive), LOOP_TEST(database_away)};
+    const struct CMUnitTest tests[] = {LOOP_TEST(tree),         LOOP_TEST(deny_and_reason), LOOP_TEST(teams_and_roles),
+                                       LOOP_TEST(covering),     LOOP_TEST(narrowed_tokens), LOOP_TEST(changes_arrive),
+                                       LOOP_TEST(database_away)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

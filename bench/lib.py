@@ -178,7 +178,7 @@ def percentile(values, p):
     return v[min(len(v) - 1, int(len(v) * p / 100))]
 
 
-def versus(load, ours, bare, seconds=4, rounds=3):
+def versus(load, ours, bare, seconds=3, rounds=3):
     """Both in turn, several times, so that whatever else the machine does hits both; median rates and processor time per request.
 
     ours and bare are (pid, url, token). Returns ours and bare as {"rate", "us"} and the median of the paired ratios."""

@@ -13,7 +13,7 @@ import time
 from lib import BUILD, Api, Database, Server, folder, median, percentile, run, until
 from rows_http import APPLICATIONS, seed
 
-PUSHES = 24
+PUSHES = 20
 GIT = {"GIT_AUTHOR_NAME": "Ada", "GIT_AUTHOR_EMAIL": "ada@example.test", "GIT_COMMITTER_NAME": "Ada", "GIT_COMMITTER_EMAIL": "ada@example.test",
        "GIT_CONFIG_NOSYSTEM": "1", "HOME": "/nonexistent"}
 COMPOSE = """\

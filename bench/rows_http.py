@@ -55,7 +55,7 @@ def pgbench(db_url, seconds, *more):
     return float(text.split("tps = ")[1].split()[0])
 
 
-def applications(lab_url, seconds=4):
+def applications(lab_url, seconds=3):
     with folder() as tmp:
         db, plain = Database(lab_url, "df_bench_b"), Database(lab_url, "df_bench_pgbench")
         server = Server(db.url, tmp)

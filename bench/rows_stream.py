@@ -9,7 +9,7 @@ import urllib.parse
 from lib import BUILD, Api, Database, Server, cpu_seconds, folder, median, rss_kib, run, until
 
 LINE = "GET /shop/items/17 200 12ms user=ada request=0190b0f4-5d3a agent=browser some more text to be a usual line"
-VIEWERS = ((1, 200000), (100, 30000), (1000, 3000))  # viewers, lines of one burst
+VIEWERS = ((1, 100000), (100, 10000), (1000, 1000))  # viewers, lines of one burst
 IDLE, USERS = 10000, 10
 
 
@@ -125,11 +125,11 @@ def idle_sockets(lab_url):
             (tmp / "tokens").write_text("\n".join(tokens) + "\n")
             time.sleep(2)
             before = rss_kib(server.pid)
-            p = subprocess.Popen([BUILD / "df-bench-ws", str(server.port), "/ws/v1/events", str(IDLE), "45", str(tmp / "tokens")],
+            p = subprocess.Popen([BUILD / "df-bench-ws", str(server.port), "/ws/v1/events", str(IDLE), "35", str(tmp / "tokens")],
                                  stdout=subprocess.PIPE, text=True)
             if not p.stdout.readline().startswith("open"):
                 raise RuntimeError("the sockets did not open")
-            time.sleep(35)  # one round of pings has passed
+            time.sleep(26)  # one round of pings has passed
             during, cpu = rss_kib(server.pid), cpu_seconds(server.pid)
             time.sleep(5)
             cpu = (cpu_seconds(server.pid) - cpu) / 5 * 100

@@ -20,7 +20,7 @@ struct ask;
 struct link { /* in the request's pool: its disposal tells that the client is gone */
     struct ask *ask;
 };
-struct ask { /* one query in flight */
+struct ask {        /* one query in flight */
     h2o_req_t *req; /* NULL: gone */
     struct link *link;
     bool list;
@@ -226,7 +226,8 @@ static void listen_on(uv_loop_t *loop, int port) {
     struct sockaddr_in sa;
     uv_ip4_addr("127.0.0.1", port, &sa);
     uv_tcp_init(loop, &listener);
-    if (uv_tcp_bind(&listener, (struct sockaddr *)&sa, 0) != 0 || uv_listen((uv_stream_t *)&listener, 1024, on_connection) != 0)
+    if (uv_tcp_bind(&listener, (struct sockaddr *)&sa, 0) != 0 ||
+        uv_listen((uv_stream_t *)&listener, 1024, on_connection) != 0)
         die("cannot listen");
 }
 

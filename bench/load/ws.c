@@ -56,10 +56,11 @@ static int open_from(unsigned index, int port) {
 static void handshake(struct viewer *v, unsigned index, int port, const char *path, const char *token) {
     static char head[HEAD_MAX];
     v->fd = open_from(index, port);
-    int n = snprintf(head, sizeof(head),
-                     "GET %s HTTP/1.1\r\nHost: 127.0.0.1:%d\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
-                     "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nAuthorization: Bearer %s\r\n\r\n",
-                     path, port, token);
+    int n = snprintf(
+        head, sizeof(head),
+        "GET %s HTTP/1.1\r\nHost: 127.0.0.1:%d\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+        "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nAuthorization: Bearer %s\r\n\r\n",
+        path, port, token);
     if (n >= HEAD_MAX || write(v->fd, head, (size_t)n) != n)
         die("handshake");
     char got[HEAD_MAX];
@@ -156,8 +157,9 @@ static void report(const struct viewer *v, unsigned n, unsigned closed, double s
         lines += v[i].lines;
         slow = v[i].lines < slow ? v[i].lines : slow;
     }
-    printf("{\"viewers\":%u,\"closed\":%u,\"bytes\":%llu,\"lines\":%llu,\"slowest\":%llu,\"seconds\":%.3f,\"last\":%.3f}\n", n, closed, bytes, lines, slow, seconds,
-           last);
+    printf(
+        "{\"viewers\":%u,\"closed\":%u,\"bytes\":%llu,\"lines\":%llu,\"slowest\":%llu,\"seconds\":%.3f,\"last\":%.3f}\n",
+        n, closed, bytes, lines, slow, seconds, last);
     fflush(stdout);
 }
 

@@ -37,11 +37,12 @@ static struct str document(struct arena *a, size_t objects) {
     buf_init(&b, 0, MIB(16));
     buf_putc(&b, '[');
     for (size_t i = 0; i < objects; i++)
-        buf_putf(&b,
-                 "%s{\"Id\":\"%064zx\",\"Names\":[\"/shop-web-%zu\"],\"Image\":\"registry.example.com/team/web:1.%zu\",\"Created\":17900000%02zu,"
-                 "\"State\":\"running\",\"Status\":\"Up 3 minutes (healthy)\",\"Labels\":{\"com.docker.compose.project\":\"shop\","
-                 "\"com.docker.compose.service\":\"web\",\"note\":\"line\\nwith \\u00e9 and \\\"quotes\\\"\"},\"SizeRw\":12.5,\"x\":[1,2,3,true,null]}",
-                 i ? "," : "", i, i, i, i % 100);
+        buf_putf(
+            &b,
+            "%s{\"Id\":\"%064zx\",\"Names\":[\"/shop-web-%zu\"],\"Image\":\"registry.example.com/team/web:1.%zu\",\"Created\":17900000%02zu,"
+            "\"State\":\"running\",\"Status\":\"Up 3 minutes (healthy)\",\"Labels\":{\"com.docker.compose.project\":\"shop\","
+            "\"com.docker.compose.service\":\"web\",\"note\":\"line\\nwith \\u00e9 and \\\"quotes\\\"\"},\"SizeRw\":12.5,\"x\":[1,2,3,true,null]}",
+            i ? "," : "", i, i, i, i % 100);
     buf_putc(&b, ']');
     return str_dup(a, buf_str(&b));
 }
@@ -70,11 +71,17 @@ static err_t handler(struct request *r, struct reply *out) {
 }
 
 static void register_routes(struct arena *a) {
-    static const char *const shapes[AREA_ROUTES] = {"", "/{id}", "/{id}/sync", "/{id}/deployments", "/{id}/members/{member}"};
+    static const char *const shapes[AREA_ROUTES] = {"", "/{id}", "/{id}/sync", "/{id}/deployments",
+                                                    "/{id}/members/{member}"};
     struct route *rows = arena_new_array(a, struct route, AREAS * AREA_ROUTES);
     for (size_t i = 0; i < AREAS * AREA_ROUTES; i++)
-        rows[i] = (struct route){.method = HTTP_GET, .pattern = arena_printf(a, "/api/v1/area%zu%s", i / AREA_ROUTES, shapes[i % AREA_ROUTES]),
-                                 .auth = AUTH_PUBLIC, .handler = handler, .tag = "bench", .summary = "bench"};
+        rows[i] =
+            (struct route){.method = HTTP_GET,
+                           .pattern = arena_printf(a, "/api/v1/area%zu%s", i / AREA_ROUTES, shapes[i % AREA_ROUTES]),
+                           .auth = AUTH_PUBLIC,
+                           .handler = handler,
+                           .tag = "bench",
+                           .summary = "bench"};
     routes_register(rows, AREAS * AREA_ROUTES);
 }
 
@@ -111,7 +118,8 @@ static void demux(void *arg) {
 }
 
 static struct str frames(struct arena *a, size_t lines) {
-    static const char line[] = "2026-01-02T03:04:05.678901234Z GET /shop/items/17 200 12ms user=ada request=0190b0f4-0000 some more text here\n";
+    static const char line[] =
+        "2026-01-02T03:04:05.678901234Z GET /shop/items/17 200 12ms user=ada request=0190b0f4-0000 some more text here\n";
     AUTO_BUF b;
     buf_init(&b, 0, MIB(16));
     for (size_t i = 0; i < lines; i++) {
@@ -169,8 +177,10 @@ int main(void) {
     e = loop_run_fiber("bench", fibers, f);
     CHECK(e == NULL);
     loop_fini();
-    printf("{\"json_parse_mb_s\":%.0f,\"json_write_mb_s\":%.0f,\"router_match_ns\":%.0f,\"demux_mb_s\":%.0f,\"demux_lines_s\":%.0f,"
-           "\"fiber_yield_ns\":%.0f,\"fiber_spawn_join_ns\":%.0f}\n",
-           (double)doc.n * 1e3 / parse_ns, (double)doc.n * 1e3 / write_ns, match_ns, (double)d.bytes.n * 1e3 / demux_ns, 5000 * 1e9 / demux_ns, f[0], f[1]);
+    printf(
+        "{\"json_parse_mb_s\":%.0f,\"json_write_mb_s\":%.0f,\"router_match_ns\":%.0f,\"demux_mb_s\":%.0f,\"demux_lines_s\":%.0f,"
+        "\"fiber_yield_ns\":%.0f,\"fiber_spawn_join_ns\":%.0f}\n",
+        (double)doc.n * 1e3 / parse_ns, (double)doc.n * 1e3 / write_ns, match_ns, (double)d.bytes.n * 1e3 / demux_ns,
+        5000 * 1e9 / demux_ns, f[0], f[1]);
     return 0;
 }

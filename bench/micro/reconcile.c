@@ -50,7 +50,8 @@ static bool serve(struct fake *f, int fd, const char *method, const char *target
     }
     const char *id = strstr(target, "/containers/");
     unsigned long n = id ? strtoul(id + strlen("/containers/"), NULL, 16) - 1 : ARRAY_LEN(B.inspect);
-    return n < ARRAY_LEN(B.inspect) && B.inspect[n] ? fake_json(fd, 200, B.inspect[n]) : fake_json(fd, 404, "{\"message\":\"no such object\"}");
+    return n < ARRAY_LEN(B.inspect) && B.inspect[n] ? fake_json(fd, 200, B.inspect[n])
+                                                    : fake_json(fd, 404, "{\"message\":\"no such object\"}");
 }
 
 static void label(struct jw *w, const char *key, const char *value) { jw_kv_str(w, key, value); }
@@ -83,7 +84,8 @@ static void networks(struct arena *a, struct jw *w, const char *project) {
 /* The same container as the list shows it and as it is looked at. */
 static void add_container(struct arena *a, struct jw *w, const struct desired *want, size_t i, size_t number) {
     const struct desired_service *s = &want->services[i];
-    const char *id = arena_printf(a, "%064zx", number + 1), *name = arena_printf(a, "/%s", plan_container_name(a, want->project, s->service, 1));
+    const char *id = arena_printf(a, "%064zx", number + 1),
+               *name = arena_printf(a, "/%s", plan_container_name(a, want->project, s->service, 1));
     struct buf one;
     struct jw d;
     buf_init(&one, 0, MIB(1));
@@ -210,7 +212,8 @@ static err_t round_by(int fibers, size_t count, double *ret_per_s) {
 
 static err_t read_ids(struct arena *a) {
     struct pg_result *r;
-    TRY(pg_query(B.db, a, "SELECT id, node_id FROM applications WHERE name LIKE 'bench-%' ORDER BY name LIMIT 5000", PG_NOARGS, &r));
+    TRY(pg_query(B.db, a, "SELECT id, node_id FROM applications WHERE name LIKE 'bench-%' ORDER BY name LIMIT 5000",
+                 PG_NOARGS, &r));
     if (r->rows == 0)
         return err_new(ERR_NOT_FOUND, "no application is called bench-*");
     for (size_t i = 0; i < r->rows; i++)
@@ -225,7 +228,8 @@ static err_t measure(struct arena *a) {
     TRY(make_world(a));
     cold = (double)B.n * 1e6 / ((double)clock_mono_us() - start);
     fake_start(&B.engine, serve, "1.43");
-    TRY(fleet_node_add(B.fleet, &(struct fleet_node_conf){.id = B.node, .name = "bench", .docker = {.url = B.engine.url}}));
+    TRY(fleet_node_add(B.fleet,
+                       &(struct fleet_node_conf){.id = B.node, .name = "bench", .docker = {.url = B.engine.url}}));
     TRY(fleet_wait_synced(B.fleet, B.node, deadline_in(SECONDS(30))));
     TRY(round_by(1, B.n, &one)); /* also checks that all are in sync */
     TRY(round_by(1, B.n * (size_t)B.rounds, &one));

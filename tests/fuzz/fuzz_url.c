@@ -28,7 +28,8 @@ static void query(struct arena *a, struct str in) {
         return;
     CHECK(n <= QUERY_MAX_PARAMS);
     for (size_t i = 0; i < n; i++)
-        CHECK(strlen(v[i].value) <= QUERY_MAX_VALUE && str_is_utf8(str_of(v[i].name)) && str_is_utf8(str_of(v[i].value)));
+        CHECK(strlen(v[i].value) <= QUERY_MAX_VALUE && str_is_utf8(str_of(v[i].name)) &&
+              str_is_utf8(str_of(v[i].value)));
 }
 
 static void escapes(struct arena *a, struct str in) {
@@ -68,7 +69,8 @@ static void ref(struct arena *a, struct str in) {
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
-    static void (*const readers[])(struct arena *, struct str) = {request_path, query, escapes, repository, repository_path, ref};
+    static void (*const readers[])(struct arena *, struct str) = {request_path, query,           escapes,
+                                                                  repository,   repository_path, ref};
     if (size < 1)
         return 0;
     struct arena *a = arena_new("fuzz", 0), *old = arena_set_current(a);

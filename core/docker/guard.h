@@ -33,7 +33,7 @@ enum guard_right {
 /** Who asks. Zeroed = no rights. Pointers are borrowed for the call. */
 struct guard_rights {
     uint32_t allow;                 /* GUARD_BIT()s */
-    const char *const *allow_paths; /* host path prefixes that need no right (the application's own files) */
+    const char *const *allow_paths; /* exact host paths that need no right (the application's own files) */
     size_t nallow_paths;
     const char *const *forbid_paths; /* more forbidden prefixes: our data directory, the engine's socket */
     size_t nforbid_paths;

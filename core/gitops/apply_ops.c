@@ -173,7 +173,7 @@ static struct guard_rights with_files(struct apply *ap, struct arena *a, const s
     for (size_t i = 0; i < r.nallow_paths; i++)
         paths[n++] = r.allow_paths[i];
     for (size_t i = 0; i < s->n_files; i++)
-        paths[n++] = files_path(ap, s->files[i].volume);
+        paths[n++] = arena_printf(a, "%s%s", files_path(ap, s->files[i].volume), s->files[i].path);
     r.allow_paths = paths;
     r.nallow_paths = n;
     return r;

@@ -18,7 +18,7 @@
 struct desired_file_set {
     const char *key;    /* "bind:<target>", "config:<name>", "secret:<name>" */
     const char *digest; /* sha256 hex over names, modes and contents */
-    const char *volume; /* content-addressed volume that holds it: <project>_files_<digest 16> */
+    const char *volume; /* content-addressed volume that holds it: <project>_files_<digest 16>, of one file <project>_file_... */
     const char *path;   /* inside the volume: "" for a directory, "/<name>" for one file */
     const char *target; /* mount point in the container */
     bool read_only;

@@ -89,7 +89,9 @@ static err_t add_set(struct arena *a, struct desired *want, struct desired_servi
                      const char *path, const char *target, bool read_only) {
     struct desired_file_set *f = &s->files[s->n_files++];
     *f = (struct desired_file_set){.key = key, .digest = c->digest, .path = path, .target = target, .read_only = read_only, .content = c};
-    f->volume = arena_printf(a, "%s_files_%.16s", want->project->name, c->digest);
+    /* A single file is mounted alone. Had a folder of the same content the same volume, whoever mounts the folder could put a link
+     * in the place of the file, and the engine would follow it on the host. */
+    f->volume = arena_printf(a, "%s_%s_%.16s", want->project->name, *path ? "file" : "files", c->digest);
     return NULL;
 }
 

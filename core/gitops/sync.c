@@ -1,5 +1,8 @@
 /* The deployment job: resolve -> render -> observe -> plan -> execute -> health gate -> record. Everything it did is in the
  * database before and after each operation; after a crash the next claim observes again and goes on. */
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include "core/base/fault.h"
 #include "core/docker/image.h"
 #include "core/gitops/internal.h"
@@ -258,7 +261,29 @@ static err_t make_plan(struct sync *s) {
     return job_tx(s->job, planned_tx, s);
 }
 
+/* Where a path of this machine really leads: as far as it exists, the rest as it is written. A container with a folder of the host
+ * can put a link into it. */
+static bool real_path(void *ctx, const char *path, char *out, size_t size) {
+    char head[PATH_MAX], real[PATH_MAX];
+    size_t n = strlen(path);
+    (void)ctx;
+    if (n >= sizeof(head))
+        return false;
+    memcpy(head, path, n + 1);
+    while (realpath(head, real) == NULL) {
+        while (n > 0 && head[--n] != '/')
+            ;
+        if (n == 0)
+            return false;
+        head[n] = '\0';
+    }
+    int len = snprintf(out, size, "%s%s", real, path + n);
+    return len > 0 && (size_t)len < size;
+}
+
 static err_t execute(struct sync *s) {
+    if (docker_is_local(s->docker))
+        s->rights.resolve_path = real_path;
     struct source_conf source = {.mirror = repo_mirror(s->g, s->a, s->app->repo_id), .sha = s->commit.sha, .deadline = deadline_in(MINUTES(10))};
     struct apply_conf conf = {.docker = s->docker, .plan = s->plan, .source = &source, .rights = &s->rights, .deployment_id = s->deployment_id,
                               .max_parallel = s->g->conf.max_parallel, .deadline = deadline_in(s->g->conf.deploy_timeout_s * 1000),

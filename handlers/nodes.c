@@ -41,7 +41,8 @@ static void write_node(struct jw *w, struct arena *a, const struct node_row *n) 
         jw_kv_str(w, "stateReason", "its address or certificates cannot be used");
         jw_kv_raw(w, "engine", "null");
     }
-    static const char *const rest[] = {"scopeId", "kind", "isDefault", "maintenance", "labels", "tls", "createdAt", "updatedAt", "version"};
+    static const char *const rest[] = {"scopeId", "kind",      "isDefault", "maintenance", "labels",
+                                       "tls",     "createdAt", "updatedAt", "version"};
     for (size_t i = 0; e == NULL && i < ARRAY_LEN(rest); i++) {
         jw_key(w, rest[i]);
         jw_json(w, json_get(row, rest[i]));
@@ -56,9 +57,7 @@ struct page {
     const char *state;
 };
 
-static bool contains(const char *hay, const char *needle) {
-    return needle == NULL || strcasestr(hay, needle) != NULL;
-}
+static bool contains(const char *hay, const char *needle) { return needle == NULL || strcasestr(hay, needle) != NULL; }
 
 static bool on_node(void *arg, const struct node_row *n) {
     struct page *p = arg;
@@ -127,14 +126,27 @@ static const char *labels_of(struct arena *a, const struct json *body) {
 
 /* The engine's address is tried by the one who will use it. */
 static err_t check_endpoint(const char *name, const char *url, const struct json *tls) {
-    struct docker_conf conf = {.name = name, .url = url, .ca_pem = json_get_str(tls, "ca"), .cert_pem = json_get_str(tls, "cert"),
-                               .key_pem = json_get_str(tls, "key"), .tls_name = json_get_str(tls, "serverName")};
+    struct docker_conf conf = {.name = name,
+                               .url = url,
+                               .ca_pem = json_get_str(tls, "ca"),
+                               .cert_pem = json_get_str(tls, "cert"),
+                               .key_pem = json_get_str(tls, "key"),
+                               .tls_name = json_get_str(tls, "serverName")};
     struct docker *d;
     err_t e = docker_new(&conf, &d);
     if (e)
         return e->field && e->field[0] == '/' ? e : err_field(e, "/url");
     docker_unref(d);
     return NULL;
+}
+
+/* A socket of this machine is this machine: whoever deploys through it is root here. That is not an organization's to give. */
+static err_t check_local(struct request *r, const char *url, enum permission p) {
+    if (url == NULL || !z_starts(url, "unix:") || rbac_allowed(platform()->rbac, r->who, p, ROOT_SCOPE))
+        return NULL;
+    err_t e = err_new(ERR_FORBIDDEN, "an engine on the server's own machine needs %s for the whole platform",
+                      permission_name(p));
+    return err_field(err_detail(e, "permission", permission_name(p)), "/url");
 }
 
 static err_t read_tls(struct request *r, struct node_body *b) {
@@ -153,7 +165,10 @@ static err_t read_tls(struct request *r, struct node_body *b) {
     return NULL;
 }
 
-static err_t taken(err_t e) { return e->code == ERR_CONFLICT ? err_field(err_new(ERR_CONFLICT, "there is a node with this name already"), "/name") : e; }
+static err_t taken(err_t e) {
+    return e->code == ERR_CONFLICT ? err_field(err_new(ERR_CONFLICT, "there is a node with this name already"), "/name")
+                                   : e;
+}
 
 static err_t row_json(struct pg *tx, struct request *r, const char *id, const char **ret) {
     struct pg_result *res;
@@ -169,8 +184,9 @@ static err_t create_tx(struct pg *tx, struct request *r, void *arg, struct chang
     const char *scope = r->scope_id ? r->scope_id : ROOT_SCOPE;
     int64_t n;
     err_t e = pg_exec(tx, SQL_NODES_INSERT,
-                      PG_ARGS(pg_uuid(b->id), pg_uuid(scope), pg_text(b->name), pg_text(b->url), pg_text(b->ca), pg_text(b->cert), pg_text(b->key_sealed),
-                              pg_text(b->tls_name), pg_json(b->labels ? b->labels : "{}")),
+                      PG_ARGS(pg_uuid(b->id), pg_uuid(scope), pg_text(b->name), pg_text(b->url), pg_text(b->ca),
+                              pg_text(b->cert), pg_text(b->key_sealed), pg_text(b->tls_name),
+                              pg_json(b->labels ? b->labels : "{}")),
                       &n);
     if (e)
         return taken(e);
@@ -185,6 +201,7 @@ static err_t create(struct request *r, struct reply *out) {
     b.name = json_get_str(b.json, "name");
     b.url = json_get_str(b.json, "url");
     b.labels = labels_of(r->a, b.json);
+    TRY(check_local(r, b.url, PERM_NODE_CREATE));
     TRY(read_tls(r, &b));
     TRY(check_endpoint(b.name, b.url, json_get(b.json, "tls")));
     TRY(api_tx(r, create_tx, &b));
@@ -207,7 +224,8 @@ static err_t check_change(struct node_body *b, const struct pg_result *old) {
     if (b->url == NULL && !b->set_tls)
         return NULL;
     if (is_default && b->url && !z_eq(b->url, pg_cell(old, 0, 4)))
-        return err_field(err_new(ERR_CONFLICT, "the default node's address is docker.host of the configuration"), "/url");
+        return err_field(err_new(ERR_CONFLICT, "the default node's address is docker.host of the configuration"),
+                         "/url");
     /* A key given for one engine is not shown to another. */
     if (b->url && !z_eq(b->url, pg_cell(old, 0, 4)) && !b->set_tls && z_starts(b->url, "tcp:"))
         return err_field(err_new(ERR_INVALID, "give the TLS material together with a new address"), "/tls");
@@ -221,12 +239,14 @@ static err_t update_tx(struct pg *tx, struct request *r, void *arg, struct chang
     TRY(lock(tx, r, b->id, &old));
     TRY(check_change(b, old));
     err_t e = pg_exec(tx, SQL_NODES_UPDATE,
-                      PG_ARGS(pg_uuid(b->id), pg_text(b->name), pg_text(b->url), pg_json(b->labels), m ? pg_bool(json_bool_or(m, false)) : PG_NULL,
-                              pg_bool(b->set_tls), pg_text(b->ca), pg_text(b->cert), pg_text(b->key_sealed), pg_text(b->tls_name)),
+                      PG_ARGS(pg_uuid(b->id), pg_text(b->name), pg_text(b->url), pg_json(b->labels),
+                              m ? pg_bool(json_bool_or(m, false)) : PG_NULL, pg_bool(b->set_tls), pg_text(b->ca),
+                              pg_text(b->cert), pg_text(b->key_sealed), pg_text(b->tls_name)),
                       NULL);
     if (e)
         return taken(e);
-    *c = (struct change){.kind = "node", .id = b->id, .name = b->name ? b->name : pg_cell(old, 0, 2), .before = pg_cell(old, 0, 0)};
+    *c = (struct change){
+        .kind = "node", .id = b->id, .name = b->name ? b->name : pg_cell(old, 0, 2), .before = pg_cell(old, 0, 0)};
     TRY(row_json(tx, r, b->id, &c->after));
     return runtime_announce(tx, "node.changed", r->scope_id, "node", b->id);
 }
@@ -238,6 +258,7 @@ static err_t update(struct request *r, struct reply *out) {
     b.name = json_get_str(b.json, "name");
     b.url = json_get_str(b.json, "url");
     b.labels = labels_of(r->a, b.json);
+    TRY(check_local(r, b.url, PERM_NODE_UPDATE));
     TRY(read_tls(r, &b));
     TRY(api_tx(r, update_tx, &b));
     TRY(runtime_reload());
@@ -249,11 +270,13 @@ static err_t delete_tx(struct pg *tx, struct request *r, void *arg, struct chang
     struct pg_result *old, *apps;
     TRY(lock(tx, r, x->id, &old));
     if (pg_cell_bool(old, 0, 3))
-        return err_new(ERR_CONFLICT, "the default node comes from docker.host of the configuration and cannot be removed");
+        return err_new(ERR_CONFLICT,
+                       "the default node comes from docker.host of the configuration and cannot be removed");
     TRY(pg_one(tx, r->a, SQL_NODES_APPS_ON, PG_ARGS(pg_uuid(x->id)), "answer", &apps));
     if (pg_cell_int(apps, 0, 0, 0) > 0)
-        return err_detail(err_new(ERR_CONFLICT, "%s applications belong on this node; delete them first", pg_cell(apps, 0, 0)), "application",
-                          pg_cell(apps, 0, 1));
+        return err_detail(
+            err_new(ERR_CONFLICT, "%s applications belong on this node; delete them first", pg_cell(apps, 0, 0)),
+            "application", pg_cell(apps, 0, 1));
     TRY(pg_exec(tx, SQL_NODES_DELETE, PG_ARGS(pg_uuid(x->id)), NULL));
     *c = (struct change){.kind = "node", .id = x->id, .name = x->name, .before = pg_cell(old, 0, 0)};
     return runtime_announce(tx, "node.changed", r->scope_id, "node", x->id);
@@ -305,15 +328,20 @@ static err_t test(struct request *r, struct reply *out) {
 }
 
 static const struct route rows[] = {
-    ROUTE(GET, "/api/v1/nodes", AUTH_PERMISSION, "node:read", list, .query = "state", .flags = ROUTE_LIST, .tag = "nodes", .summary = "List Docker nodes"),
-    ROUTE(POST, "/api/v1/nodes", AUTH_PERMISSION, "node:create", create, .read_permission = "node:read", .resolve = resolve_scope, .audit = "node.create",
-          .request_schema = "NodeCreate", .tag = "nodes", .summary = "Register a Docker node"),
-    ROUTE(GET, "/api/v1/nodes/{id}", AUTH_PERMISSION, "node:read", get, .resolve = resolve_node, .tag = "nodes", .summary = "Get a node"),
-    ROUTE(PATCH, "/api/v1/nodes/{id}", AUTH_PERMISSION, "node:update", update, .read_permission = "node:read", .resolve = resolve_node,
-          .audit = "node.update", .request_schema = "NodeUpdate", .flags = ROUTE_IF_MATCH, .tag = "nodes", .summary = "Change a node"),
-    ROUTE(DELETE, "/api/v1/nodes/{id}", AUTH_PERMISSION, "node:delete", delete, .read_permission = "node:read", .resolve = resolve_node,
-          .audit = "node.delete", .flags = ROUTE_IF_MATCH, .tag = "nodes", .summary = "Remove a node"),
-    ROUTE(POST, "/api/v1/nodes/{id}/test", AUTH_PERMISSION, "node:read", test, .resolve = resolve_node, .flags = ROUTE_NO_AUDIT, .tag = "nodes",
-          .summary = "Ask the engine now"),
+    ROUTE(GET, "/api/v1/nodes", AUTH_PERMISSION, "node:read", list, .query = "state", .flags = ROUTE_LIST,
+          .tag = "nodes", .summary = "List Docker nodes"),
+    ROUTE(POST, "/api/v1/nodes", AUTH_PERMISSION, "node:create", create, .read_permission = "node:read",
+          .resolve = resolve_scope, .audit = "node.create", .request_schema = "NodeCreate", .tag = "nodes",
+          .summary = "Register a Docker node"),
+    ROUTE(GET, "/api/v1/nodes/{id}", AUTH_PERMISSION, "node:read", get, .resolve = resolve_node, .tag = "nodes",
+          .summary = "Get a node"),
+    ROUTE(PATCH, "/api/v1/nodes/{id}", AUTH_PERMISSION, "node:update", update, .read_permission = "node:read",
+          .resolve = resolve_node, .audit = "node.update", .request_schema = "NodeUpdate", .flags = ROUTE_IF_MATCH,
+          .tag = "nodes", .summary = "Change a node"),
+    ROUTE(DELETE, "/api/v1/nodes/{id}", AUTH_PERMISSION, "node:delete", delete, .read_permission = "node:read",
+          .resolve = resolve_node, .audit = "node.delete", .flags = ROUTE_IF_MATCH, .tag = "nodes",
+          .summary = "Remove a node"),
+    ROUTE(POST, "/api/v1/nodes/{id}/test", AUTH_PERMISSION, "node:read", test, .resolve = resolve_node,
+          .flags = ROUTE_NO_AUDIT, .tag = "nodes", .summary = "Ask the engine now"),
 };
 ROUTE_TABLE(nodes_routes, rows);

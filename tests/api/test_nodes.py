@@ -84,3 +84,14 @@ def test_a_node_of_an_organization(owner, docker):
     assert [x["id"] for x in insider.all("/nodes")] == [n["id"]] and outsider.all("/nodes") == []
     assert insider.all("/nodes") and until(lambda: insider.get(f"/nodes/{n['id']}")["state"] == "online")
     owner.delete(f"/nodes/{n['id']}", n["version"], expect=204)
+
+
+def test_an_organization_cannot_take_the_servers_own_engine(owner, live_server, docker):
+    mine = make_org(owner)
+    boss = make_user(owner, ("owner", mine["org"]["id"]))
+    body = {"name": unique("n"), "url": docker.host, "scopeId": mine["org"]["id"]}
+    r = boss.post("/nodes", body)
+    assert r.status_code == 403 and r.json()["error"]["field"] == "/url"
+    n = boss.make("/nodes", {**body, "url": "tcp://127.0.0.1:1"})
+    assert boss.patch(f"/nodes/{n['id']}", {"url": docker.host}, n["version"]).status_code == 403
+    boss.delete(f"/nodes/{n['id']}", version=n["version"], expect=204)

@@ -122,7 +122,14 @@ class Server:
             self.settings["DATABASE_URL"] = database_url
         self.settings.update(settings or {})
         self.process = None
-        self.start(wait)
+        try:
+            self.start(wait)
+        except BaseException:
+            if self.process is not None:
+                self.process.kill()
+                self.process.wait()
+            shutil.rmtree(self.folder, ignore_errors=True)
+            raise
 
     def start(self, wait="ready"):
         env = {k: v for k, v in os.environ.items() if not k.startswith("DOCKFLOW_") and k != "DATABASE_URL"}

@@ -9,7 +9,8 @@
 
 static err_t found(struct request *r, const struct pg_result *res, size_t row) {
     struct seen_application *x = arena_new_obj(r->a, struct seen_application);
-    *x = (struct seen_application){pg_cell(res, row, 0), pg_cell(res, row, 1), pg_cell(res, row, 3), pg_cell_int(res, row, 2, 0)};
+    *x = (struct seen_application){pg_cell(res, row, 0), pg_cell(res, row, 1), pg_cell(res, row, 3),
+                                   pg_cell_int(res, row, 2, 0)};
     r->resource = x;
     r->scope_id = x->id;
     return NULL;
@@ -42,10 +43,17 @@ static err_t resolve_project(struct request *r) { return api_scope_of_body(r, "p
 
 /* ---- reading ---- */
 
-static const struct list_sort sorts[] = {
-    {"name", "a.name", "text"}, {"createdAt", "a.created_at", "timestamptz"}, {"updatedAt", "a.updated_at", "timestamptz"}};
-static const struct list_spec spec = {.json = "df_json(a)", .from = "applications a", .id = "a.id", .sort = sorts, .nsort = ARRAY_LEN(sorts),
-                                      .search = "a.name || ' ' || a.path || ' ' || a.environment", .scope = "a.id", .permission = PERM_APPLICATION_READ};
+static const struct list_sort sorts[] = {{"name", "a.name", "text"},
+                                         {"createdAt", "a.created_at", "timestamptz"},
+                                         {"updatedAt", "a.updated_at", "timestamptz"}};
+static const struct list_spec spec = {.json = "df_json(a)",
+                                      .from = "applications a",
+                                      .id = "a.id",
+                                      .sort = sorts,
+                                      .nsort = ARRAY_LEN(sorts),
+                                      .search = "a.name || ' ' || a.path || ' ' || a.environment",
+                                      .scope = "a.id",
+                                      .permission = PERM_APPLICATION_READ};
 
 static err_t list(struct request *r, struct reply *out) {
     struct list_query l;
@@ -76,7 +84,8 @@ static err_t get(struct request *r, struct reply *out) {
 
 struct app_body {
     const struct json *json;
-    const char *id, *name, *project, *repository, *branch, *path, *files, *node, *environment, *variables, *policy, *description, *labels;
+    const char *id, *name, *project, *repository, *branch, *path, *files, *node, *environment, *variables, *policy,
+        *description, *labels;
     bool create, replace;
     struct str text;
     int64_t version;
@@ -140,7 +149,9 @@ static err_t check_repository(struct request *r, struct pg *db, const char *id, 
     struct pg_result *res;
     TRY(pg_rows(db, r->a, SQL_APPLICATIONS_REPOSITORY, PG_ARGS(pg_uuid(id)), &res));
     bool seen = res->rows && rbac_allowed(platform()->rbac, r->who, PERM_REPOSITORY_READ, pg_cell(res, 0, 1));
-    return seen && z_eq(pg_cell(res, 0, 2), org_id) ? NULL : err_field(err_new(ERR_INVALID, "there is no such repository in this organization"), "/repositoryId");
+    return seen && z_eq(pg_cell(res, 0, 2), org_id)
+               ? NULL
+               : err_field(err_new(ERR_INVALID, "there is no such repository in this organization"), "/repositoryId");
 }
 
 static bool first_default(void *arg, const struct node_row *n) {
@@ -156,9 +167,13 @@ static err_t check_node(struct request *r, const char *ref, const char **ret_id)
     else
         runtime_nodes(first_default, &n);
     if (n == NULL || !rbac_allowed(platform()->rbac, r->who, PERM_NODE_READ, n->scope_id))
-        return err_field(ref ? err_new(ERR_INVALID, "there is no such node") : err_new(ERR_MISSING_FIELD, "choose a node to run on"), "/nodeId");
+        return err_field(ref ? err_new(ERR_INVALID, "there is no such node")
+                             : err_new(ERR_MISSING_FIELD, "choose a node to run on"),
+                         "/nodeId");
     if (!rbac_allowed(platform()->rbac, r->who, PERM_NODE_USE, n->scope_id))
-        return err_field(err_detail(err_new(ERR_FORBIDDEN, "you may not deploy to node %s", n->name), "permission", "node:use"), "/nodeId");
+        return err_field(
+            err_detail(err_new(ERR_FORBIDDEN, "you may not deploy to node %s", n->name), "permission", "node:use"),
+            "/nodeId");
     *ret_id = arena_strdup(r->a, n->id);
     return NULL;
 }
@@ -173,11 +188,14 @@ static err_t project_of(struct request *r, struct pg *tx, const char *id, const 
 }
 
 static err_t taken(err_t e) {
-    return e->code == ERR_CONFLICT ? err_field(err_new(ERR_CONFLICT, "the project has an application with this name already"), "/name") : e;
+    return e->code == ERR_CONFLICT
+               ? err_field(err_new(ERR_CONFLICT, "the project has an application with this name already"), "/name")
+               : e;
 }
 
 /* The row as it is now, told to everybody; at the project, since not every snapshot knows a new application yet. */
-static err_t read_back(struct pg *tx, struct request *r, struct app_body *b, const char *scope_id, const char **ret_config) {
+static err_t read_back(struct pg *tx, struct request *r, struct app_body *b, const char *scope_id,
+                       const char **ret_config) {
     struct pg_result *res;
     TRY(pg_one(tx, r->a, SQL_APPLICATIONS_JSON, PG_ARGS(pg_uuid(b->id)), "application", &res));
     b->text = res->cells[0];
@@ -197,8 +215,9 @@ static err_t create_tx(struct pg *tx, struct request *r, void *arg, struct chang
     TRY(project_of(r, tx, r->scope_id, &org));
     TRY(check_repository(r, tx, b->repository, org));
     err_t e = pg_exec(tx, SQL_APPLICATIONS_INSERT,
-                      PG_ARGS(pg_uuid(b->id), pg_uuid(r->scope_id), pg_text(b->name), pg_uuid(b->repository), pg_text(b->branch), pg_text(b->path),
-                              pg_json(b->files), pg_uuid(b->node), pg_text(b->environment), pg_json(b->variables), pg_json(b->policy),
+                      PG_ARGS(pg_uuid(b->id), pg_uuid(r->scope_id), pg_text(b->name), pg_uuid(b->repository),
+                              pg_text(b->branch), pg_text(b->path), pg_json(b->files), pg_uuid(b->node),
+                              pg_text(b->environment), pg_json(b->variables), pg_json(b->policy),
                               pg_text(b->description), pg_json(b->labels), pg_uuid(r->who->user_id)),
                       NULL);
     if (e)
@@ -234,12 +253,14 @@ static err_t lock(struct pg *tx, struct request *r, const char *id, struct pg_re
 static err_t not_from_git(const struct pg_result *old) {
     if (!z_eq(pg_cell(old, 0, 3), "git"))
         return NULL;
-    return err_detail(err_new(ERR_CONFLICT, "this application is defined in the repository (%s); change it there", pg_cell(old, 0, 4)), "manifestPath",
-                      pg_cell(old, 0, 4));
+    return err_detail(err_new(ERR_CONFLICT, "this application is defined in the repository (%s); change it there",
+                              pg_cell(old, 0, 4)),
+                      "manifestPath", pg_cell(old, 0, 4));
 }
 
 /* Moving: the caller must be able to create there. The containers keep running: only who may see them changes. */
-static err_t check_project(struct request *r, struct pg *tx, struct app_body *b, const struct pg_result *old, const char **ret_org) {
+static err_t check_project(struct request *r, struct pg *tx, struct app_body *b, const struct pg_result *old,
+                           const char **ret_org) {
     *ret_org = pg_cell(old, 0, 10);
     if (b->project == NULL || z_eq(b->project, pg_cell(old, 0, 7))) {
         b->project = NULL;
@@ -248,7 +269,9 @@ static err_t check_project(struct request *r, struct pg *tx, struct app_body *b,
     const char *org;
     TRY(api_require(r, PERM_APPLICATION_CREATE, PERM_PROJECT_READ, b->project));
     TRY(project_of(r, tx, b->project, &org));
-    return z_eq(org, *ret_org) ? NULL : err_field(err_new(ERR_INVALID, "an application cannot move to another organization"), "/projectId");
+    return z_eq(org, *ret_org)
+               ? NULL
+               : err_field(err_new(ERR_INVALID, "an application cannot move to another organization"), "/projectId");
 }
 
 static err_t check_change(struct request *r, struct pg *tx, struct app_body *b, const struct pg_result *old) {
@@ -263,7 +286,10 @@ static err_t check_change(struct request *r, struct pg *tx, struct app_body *b, 
         return NULL;
     TRY(check_node(r, node, &b->node));
     if (pg_cell(old, 0, 5) && pg_cell(old, 0, 6))
-        return err_field(err_new(ERR_CONFLICT, "the application runs on its node; delete it with its containers and create it on the other node"), "/nodeId");
+        return err_field(
+            err_new(ERR_CONFLICT,
+                    "the application runs on its node; delete it with its containers and create it on the other node"),
+            "/nodeId");
     return NULL;
 }
 
@@ -275,15 +301,21 @@ static err_t update_tx(struct pg *tx, struct request *r, void *arg, struct chang
     TRY(lock(tx, r, b->id, &old));
     TRY(check_change(r, tx, b, old));
     err_t e = pg_exec(tx, SQL_APPLICATIONS_UPDATE,
-                      PG_ARGS(pg_uuid(b->id), pg_text(b->name), pg_uuid(b->project), pg_uuid(b->repository), pg_text(b->branch), pg_text(b->path),
-                              pg_json(b->files), pg_uuid(b->node), pg_text(b->environment), pg_json(b->variables), pg_json(b->policy),
-                              pg_text(b->description), pg_json(b->labels), suspended ? pg_bool(json_bool_or(suspended, false)) : PG_NULL, pg_bool(b->replace)),
+                      PG_ARGS(pg_uuid(b->id), pg_text(b->name), pg_uuid(b->project), pg_uuid(b->repository),
+                              pg_text(b->branch), pg_text(b->path), pg_json(b->files), pg_uuid(b->node),
+                              pg_text(b->environment), pg_json(b->variables), pg_json(b->policy),
+                              pg_text(b->description), pg_json(b->labels),
+                              suspended ? pg_bool(json_bool_or(suspended, false)) : PG_NULL, pg_bool(b->replace)),
                       NULL);
     if (e)
         return taken(e);
     TRY(gitops_refresh(platform()->gitops, tx, b->id, b->id, r->who->user_id, &b->job));
     TRY(read_back(tx, r, b, b->id, &config));
-    *c = (struct change){.kind = "application", .id = b->id, .name = b->name ? b->name : pg_cell(old, 0, 2), .before = pg_cell(old, 0, 0), .after = config};
+    *c = (struct change){.kind = "application",
+                         .id = b->id,
+                         .name = b->name ? b->name : pg_cell(old, 0, 2),
+                         .before = pg_cell(old, 0, 0),
+                         .after = config};
     return NULL;
 }
 
@@ -328,7 +360,11 @@ static err_t delete_tx(struct pg *tx, struct request *r, void *arg, struct chang
     struct pg_result *old;
     TRY(lock(tx, r, d->app->id, &old));
     TRY(not_from_git(old));
-    *c = (struct change){.kind = "application", .id = d->app->id, .name = d->app->name, .scope_id = d->app->project_id, .before = pg_cell(old, 0, 0),
+    *c = (struct change){.kind = "application",
+                         .id = d->app->id,
+                         .name = d->app->name,
+                         .scope_id = d->app->project_id,
+                         .before = pg_cell(old, 0, 0),
                          .details = d->cascade ? "{\"cascade\":true}" : NULL};
     if (d->cascade)
         return start_removal(tx, r, d, old);
@@ -346,20 +382,25 @@ static err_t delete (struct request *r, struct reply *out) {
 }
 
 static const struct route rows[] = {
-    ROUTE(GET, "/api/v1/applications", AUTH_PERMISSION, "application:read", list, .query = "project repository node sync health environment",
-          .flags = ROUTE_LIST, .tag = "applications", .summary = "List applications"),
-    ROUTE(POST, "/api/v1/applications", AUTH_PERMISSION, "application:create", create, .read_permission = "application:read", .resolve = resolve_project,
-          .audit = "application.create", .request_schema = "ApplicationCreate", .tag = "applications", .summary = "Create an application"),
-    ROUTE(GET, "/api/v1/applications/{id}", AUTH_PERMISSION, "application:read", get, .resolve = resolve_application, .tag = "applications",
-          .summary = "Get an application"),
-    ROUTE(PUT, "/api/v1/applications/{id}", AUTH_PERMISSION, "application:update", put, .read_permission = "application:read", .resolve = resolve_application,
-          .audit = "application.update", .request_schema = "ApplicationReplace", .flags = ROUTE_IF_MATCH, .tag = "applications",
+    ROUTE(GET, "/api/v1/applications", AUTH_PERMISSION, "application:read", list,
+          .query = "project repository node sync health environment", .flags = ROUTE_LIST, .tag = "applications",
+          .summary = "List applications"),
+    ROUTE(POST, "/api/v1/applications", AUTH_PERMISSION, "application:create", create,
+          .read_permission = "application:read", .resolve = resolve_project, .audit = "application.create",
+          .request_schema = "ApplicationCreate", .tag = "applications", .summary = "Create an application"),
+    ROUTE(GET, "/api/v1/applications/{id}", AUTH_PERMISSION, "application:read", get, .resolve = resolve_application,
+          .tag = "applications", .summary = "Get an application"),
+    ROUTE(PUT, "/api/v1/applications/{id}", AUTH_PERMISSION, "application:update", put,
+          .read_permission = "application:read", .resolve = resolve_application, .audit = "application.update",
+          .request_schema = "ApplicationReplace", .flags = ROUTE_IF_MATCH, .tag = "applications",
           .summary = "Replace the configuration of an application"),
-    ROUTE(PATCH, "/api/v1/applications/{id}", AUTH_PERMISSION, "application:update", patch, .read_permission = "application:read",
-          .resolve = resolve_application, .audit = "application.update", .request_schema = "ApplicationUpdate", .flags = ROUTE_IF_MATCH,
-          .tag = "applications", .summary = "Change an application"),
-    ROUTE(DELETE, "/api/v1/applications/{id}", AUTH_PERMISSION, "application:delete", delete, .read_permission = "application:read",
-          .resolve = resolve_application, .audit = "application.delete", .query = "cascade", .flags = ROUTE_IF_MATCH | ROUTE_TASK, .tag = "applications",
+    ROUTE(PATCH, "/api/v1/applications/{id}", AUTH_PERMISSION, "application:update", patch,
+          .read_permission = "application:read", .resolve = resolve_application, .audit = "application.update",
+          .request_schema = "ApplicationUpdate", .flags = ROUTE_IF_MATCH, .tag = "applications",
+          .summary = "Change an application"),
+    ROUTE(DELETE, "/api/v1/applications/{id}", AUTH_PERMISSION, "application:delete", delete,
+          .read_permission = "application:read", .resolve = resolve_application, .audit = "application.delete",
+          .query = "cascade", .flags = ROUTE_IF_MATCH | ROUTE_TASK, .tag = "applications",
           .summary = "Delete an application; cascade removes its containers and networks"),
 };
 ROUTE_TABLE(applications_routes, rows);

@@ -15,8 +15,10 @@ struct action {
 
 static err_t options_of(struct request *r, const struct json *body, struct sync_options *o) {
     const struct json *services = json_get(body, "services");
-    *o = (struct sync_options){.revision = json_get_str(body, "revision"), .prune = json_get_bool(body, "prune", false),
-                               .force = json_get_bool(body, "force", false), .trigger = r->who->token_id ? "api" : "manual"};
+    *o = (struct sync_options){.revision = json_get_str(body, "revision"),
+                               .prune = json_get_bool(body, "prune", false),
+                               .force = json_get_bool(body, "force", false),
+                               .trigger = r->who->token_id ? "api" : "manual"};
     if (o->revision && *o->revision == '\0')
         o->revision = NULL;
     if (o->revision && !git_ref_valid(o->revision))
@@ -84,11 +86,13 @@ static err_t refresh(struct request *r, struct reply *out) {
 
 static err_t check_target(struct request *r, const char *app_id, const char *deployment_id) {
     struct pg_result *res;
-    TRY(pg_rows(platform()->db, r->a, SQL_APPLICATIONS_DEPLOYMENT, PG_ARGS(pg_uuid(deployment_id), pg_uuid(app_id)), &res));
+    TRY(pg_rows(platform()->db, r->a, SQL_APPLICATIONS_DEPLOYMENT, PG_ARGS(pg_uuid(deployment_id), pg_uuid(app_id)),
+                &res));
     if (res->rows == 0)
         return err_field(err_new(ERR_INVALID, "this application has no such deployment"), "/deploymentId");
     if (pg_cell(res, 0, 1) == NULL || !z_eq(pg_cell(res, 0, 2), "succeeded"))
-        return err_field(err_new(ERR_INVALID, "deployment %s did not succeed; choose one that did", pg_cell(res, 0, 3)), "/deploymentId");
+        return err_field(err_new(ERR_INVALID, "deployment %s did not succeed; choose one that did", pg_cell(res, 0, 3)),
+                         "/deploymentId");
     return NULL;
 }
 
@@ -105,7 +109,8 @@ static err_t rollback(struct request *r, struct reply *out) {
 
 /* ---- looking ---- */
 
-static err_t reply_view(struct request *r, struct reply *out, err_t (*view)(struct gitops *g, struct arena *a, const char *id, struct json **ret)) {
+static err_t reply_view(struct request *r, struct reply *out,
+                        err_t (*view)(struct gitops *g, struct arena *a, const char *id, struct json **ret)) {
     const struct seen_application *x = r->resource;
     struct json *j;
     TRY(view(platform()->gitops, r->a, x->id, &j));
@@ -117,15 +122,16 @@ static err_t resources(struct request *r, struct reply *out) { return reply_view
 static err_t manifest(struct request *r, struct reply *out) { return reply_view(r, out, gitops_manifest); }
 
 #define APP(m, path, perm, fn, ...)                                                                                    \
-    ROUTE(m, "/api/v1/applications/{id}/" path, AUTH_PERMISSION, perm, fn, .read_permission = "application:read", .resolve = resolve_application,     \
-          .tag = "applications", __VA_ARGS__)
+    ROUTE(m, "/api/v1/applications/{id}/" path, AUTH_PERMISSION, perm, fn, .read_permission = "application:read",      \
+          .resolve = resolve_application, .tag = "applications", __VA_ARGS__)
 static const struct route rows[] = {
-    APP(POST, "sync", "application:sync", sync_now, .audit = "application.sync", .request_schema = "SyncRequest", .flags = ROUTE_TASK,
-        .summary = "Deploy; dryRun answers with the plan alone"),
+    APP(POST, "sync", "application:sync", sync_now, .audit = "application.sync", .request_schema = "SyncRequest",
+        .flags = ROUTE_TASK, .summary = "Deploy; dryRun answers with the plan alone"),
     APP(GET, "plan", "application:read", plan, .query = "revision prune force", .summary = "What a sync would do now"),
-    APP(POST, "refresh", "application:sync", refresh, .audit = "application.refresh", .flags = ROUTE_TASK, .summary = "Compare with Git and the node now"),
-    APP(POST, "rollback", "application:rollback", rollback, .audit = "application.rollback", .request_schema = "RollbackRequest", .flags = ROUTE_TASK,
-        .summary = "Deploy what an earlier deployment ran"),
+    APP(POST, "refresh", "application:sync", refresh, .audit = "application.refresh", .flags = ROUTE_TASK,
+        .summary = "Compare with Git and the node now"),
+    APP(POST, "rollback", "application:rollback", rollback, .audit = "application.rollback",
+        .request_schema = "RollbackRequest", .flags = ROUTE_TASK, .summary = "Deploy what an earlier deployment ran"),
     APP(GET, "diff", "application:read", diff, .summary = "Field differences of each service"),
     APP(GET, "resources", "application:read", resources, .summary = "Tree of what belongs to the application"),
     APP(GET, "manifest", "application:read", manifest, .summary = "What the desired commit renders to"),

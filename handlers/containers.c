@@ -19,7 +19,9 @@ err_t resolve_container(struct request *r) {
     if (scope == NULL || !runtime_may_see(r->who, PERM_CONTAINER_READ, scope))
         return api_not_found();
     struct seen_container *x = arena_new_obj(r->a, struct seen_container);
-    *x = (struct seen_container){.id = arena_strdup(r->a, c->id), .name = arena_strdup(r->a, c->name), .node_id = arena_strdup(r->a, c->node_id),
+    *x = (struct seen_container){.id = arena_strdup(r->a, c->id),
+                                 .name = arena_strdup(r->a, c->name),
+                                 .node_id = arena_strdup(r->a, c->node_id),
                                  .app_id = app ? arena_strdup(r->a, app->id) : NULL};
     r->resource = x;
     r->scope_id = arena_strdup(r->a, scope);
@@ -63,9 +65,18 @@ static err_t list_of(struct request *r, struct reply *out, const char *node_id) 
     struct page p = {.application = request_query(r, "application")};
     const char *label = request_query(r, "label");
     TRY(mem_list_begin(&p.l, r));
-    struct fleet_filter f = {.node_id = node_id, .state = request_query(r, "state"), .health = request_query(r, "health"), .name = request_query(r, "name"),
-                             .image = request_query(r, "image"), .project = request_query(r, "project"), .service = request_query(r, "service"),
-                             .labels = &label, .nlabels = label ? 1 : 0, .q = p.l.q, .after_name = p.l.after_name, .after_id = p.l.after_id};
+    struct fleet_filter f = {.node_id = node_id,
+                             .state = request_query(r, "state"),
+                             .health = request_query(r, "health"),
+                             .name = request_query(r, "name"),
+                             .image = request_query(r, "image"),
+                             .project = request_query(r, "project"),
+                             .service = request_query(r, "service"),
+                             .labels = &label,
+                             .nlabels = label ? 1 : 0,
+                             .q = p.l.q,
+                             .after_name = p.l.after_name,
+                             .after_id = p.l.after_id};
     (void)fleet_containers(platform()->fleet, &f, on_container, &p);
     return mem_list_reply(&p.l, out);
 }
@@ -125,13 +136,15 @@ static err_t inspect(struct request *r, struct reply *out) {
 
 /* ---- start, stop, restart ---- */
 
-static err_t act(struct request *r, struct reply *out, err_t (*fn)(struct docker *d, const char *id, int t, uint64_t deadline)) {
+static err_t act(struct request *r, struct reply *out,
+                 err_t (*fn)(struct docker *d, const char *id, int t, uint64_t deadline)) {
     const struct seen_container *x = r->resource;
     struct docker *d;
     int64_t t;
     TRY(request_query_int(r, "t", -1, 0, 600, &t));
     TRY(fleet_docker(platform()->fleet, x->node_id, &d));
-    request_audit(r, "container", x->id, NULL, arena_printf(r->a, "{\"name\":\"%s\",\"nodeId\":\"%s\"}", x->name, x->node_id));
+    request_audit(r, "container", x->id, NULL,
+                  arena_printf(r->a, "{\"name\":\"%s\",\"nodeId\":\"%s\"}", x->name, x->node_id));
     /* The engine answers when the container has stopped: longer than other requests may take. */
     (void)fiber_set_deadline(DEADLINE_NONE);
     err_t e = fn(d, x->id, (int)t, deadline_in(SECONDS(t < 0 ? 60 : t + 30)));
@@ -145,7 +158,9 @@ static err_t engine_start(struct docker *d, const char *id, int t, uint64_t dead
     (void)t;
     return docker_container_start(d, id, deadline);
 }
-static err_t engine_stop(struct docker *d, const char *id, int t, uint64_t deadline) { return docker_container_stop(d, id, t, NULL, deadline); }
+static err_t engine_stop(struct docker *d, const char *id, int t, uint64_t deadline) {
+    return docker_container_stop(d, id, t, NULL, deadline);
+}
 
 static err_t start(struct request *r, struct reply *out) { return act(r, out, engine_start); }
 static err_t stop(struct request *r, struct reply *out) { return act(r, out, engine_stop); }
@@ -166,7 +181,8 @@ err_t log_time(const char *z, const char *field, int64_t *ret_ns) {
     if (log_stamp_parse(str_of(z), ret_ns))
         return NULL;
     if (time_parse_rfc3339(str_of(z), &us))
-        return err_field(err_new(ERR_BAD_REQUEST, "a time is RFC 3339 (2026-01-02T03:04:05Z) or seconds since 1970"), field);
+        return err_field(err_new(ERR_BAD_REQUEST, "a time is RFC 3339 (2026-01-02T03:04:05Z) or seconds since 1970"),
+                         field);
     *ret_ns = us * 1000;
     return NULL;
 }
@@ -197,23 +213,27 @@ static err_t log_text(struct request *r, struct reply *out) {
 }
 
 static err_t logs(struct request *r, struct reply *out) {
-    return str_find(request_header(r, "accept"), STR("text/event-stream")) >= 0 ? container_logs_sse(r, out) : log_text(r, out);
+    return str_find(request_header(r, "accept"), STR("text/event-stream")) >= 0 ? container_logs_sse(r, out)
+                                                                                : log_text(r, out);
 }
 
 #define CONTAINER(m, path, perm, fn, ...)                                                                              \
-    ROUTE(m, "/api/v1/containers/{id}" path, AUTH_PERMISSION, perm, fn, .read_permission = "container:read", .resolve = resolve_by_id,                \
-          .tag = "containers", __VA_ARGS__)
+    ROUTE(m, "/api/v1/containers/{id}" path, AUTH_PERMISSION, perm, fn, .read_permission = "container:read",           \
+          .resolve = resolve_by_id, .tag = "containers", __VA_ARGS__)
 #define FILTERS "state health name image label project service application"
 static const struct route rows[] = {
-    ROUTE(GET, "/api/v1/containers", AUTH_PERMISSION, "container:read", list_all, .query = "node " FILTERS, .flags = ROUTE_LIST, .tag = "containers",
-          .summary = "Containers of all nodes"),
-    ROUTE(GET, "/api/v1/nodes/{node}/containers", AUTH_PERMISSION, "container:read", list_of_node, .query = FILTERS, .flags = ROUTE_LIST,
-          .tag = "containers", .summary = "Containers of a node"),
-    CONTAINER(GET, "", "container:read", inspect, .summary = "What the engine says; environment values only with container:inspect-env"),
+    ROUTE(GET, "/api/v1/containers", AUTH_PERMISSION, "container:read", list_all, .query = "node " FILTERS,
+          .flags = ROUTE_LIST, .tag = "containers", .summary = "Containers of all nodes"),
+    ROUTE(GET, "/api/v1/nodes/{node}/containers", AUTH_PERMISSION, "container:read", list_of_node, .query = FILTERS,
+          .flags = ROUTE_LIST, .tag = "containers", .summary = "Containers of a node"),
+    CONTAINER(GET, "", "container:read", inspect,
+              .summary = "What the engine says; environment values only with container:inspect-env"),
     CONTAINER(POST, "/start", "container:start", start, .audit = "container.start", .query = "t", .summary = "Start"),
-    CONTAINER(POST, "/stop", "container:stop", stop, .audit = "container.stop", .query = "t", .summary = "Stop; t = seconds before it is killed"),
-    CONTAINER(POST, "/restart", "container:restart", restart, .audit = "container.restart", .query = "t", .summary = "Restart"),
-    CONTAINER(GET, "/logs", "container:logs", logs, .query = "tail since until timestamps stdout stderr follow after", .flags = ROUTE_SSE,
-              .summary = "Log text, or server-sent events by Accept"),
+    CONTAINER(POST, "/stop", "container:stop", stop, .audit = "container.stop", .query = "t",
+              .summary = "Stop; t = seconds before it is killed"),
+    CONTAINER(POST, "/restart", "container:restart", restart, .audit = "container.restart", .query = "t",
+              .summary = "Restart"),
+    CONTAINER(GET, "/logs", "container:logs", logs, .query = "tail since until timestamps stdout stderr follow after",
+              .flags = ROUTE_SSE, .summary = "Log text, or server-sent events by Accept"),
 };
 ROUTE_TABLE(containers_routes, rows);

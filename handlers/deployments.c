@@ -13,11 +13,23 @@ static err_t resolve_deployment(struct request *r) {
     return NULL;
 }
 
-static const struct list_sort sorts[] = {{"startedAt", "d.created_at", "timestamptz"}, {"updatedAt", "d.updated_at", "timestamptz"}};
-static const struct list_spec spec = {.json = "df_json(d)", .from = "deployments d", .id = "d.id", .sort = sorts, .nsort = ARRAY_LEN(sorts), .descending = true,
-                                      .scope = "d.application_id", .permission = PERM_DEPLOYMENT_READ};
+static const struct list_sort sorts[] = {{"startedAt", "d.created_at", "timestamptz"},
+                                         {"updatedAt", "d.updated_at", "timestamptz"}};
+static const struct list_spec spec = {.json = "df_json(d)",
+                                      .from = "deployments d",
+                                      .id = "d.id",
+                                      .sort = sorts,
+                                      .nsort = ARRAY_LEN(sorts),
+                                      .descending = true,
+                                      .scope = "d.application_id",
+                                      .permission = PERM_DEPLOYMENT_READ};
 /* Of one application whose permission was checked already. */
-static const struct list_spec of_one = {.json = "df_json(d)", .from = "deployments d", .id = "d.id", .sort = sorts, .nsort = ARRAY_LEN(sorts), .descending = true};
+static const struct list_spec of_one = {.json = "df_json(d)",
+                                        .from = "deployments d",
+                                        .id = "d.id",
+                                        .sort = sorts,
+                                        .nsort = ARRAY_LEN(sorts),
+                                        .descending = true};
 
 static err_t list(struct request *r, struct reply *out) {
     struct list_query l;
@@ -43,11 +55,12 @@ static err_t get(struct request *r, struct reply *out) {
 }
 
 static const struct route rows[] = {
-    ROUTE(GET, "/api/v1/deployments", AUTH_PERMISSION, "deployment:read", list, .query = "application status", .flags = ROUTE_LIST, .tag = "deployments",
-          .summary = "List deployments, newest first"),
-    ROUTE(GET, "/api/v1/deployments/{id}", AUTH_PERMISSION, "deployment:read", get, .resolve = resolve_deployment, .tag = "deployments",
-          .summary = "Get a deployment with its plan and operations"),
-    ROUTE(GET, "/api/v1/applications/{id}/deployments", AUTH_PERMISSION, "deployment:read", list_of_app, .resolve = resolve_application, .query = "status",
-          .flags = ROUTE_LIST, .tag = "deployments", .summary = "Deployments of an application, newest first"),
+    ROUTE(GET, "/api/v1/deployments", AUTH_PERMISSION, "deployment:read", list, .query = "application status",
+          .flags = ROUTE_LIST, .tag = "deployments", .summary = "List deployments, newest first"),
+    ROUTE(GET, "/api/v1/deployments/{id}", AUTH_PERMISSION, "deployment:read", get, .resolve = resolve_deployment,
+          .tag = "deployments", .summary = "Get a deployment with its plan and operations"),
+    ROUTE(GET, "/api/v1/applications/{id}/deployments", AUTH_PERMISSION, "deployment:read", list_of_app,
+          .resolve = resolve_application, .query = "status", .flags = ROUTE_LIST, .tag = "deployments",
+          .summary = "Deployments of an application, newest first"),
 };
 ROUTE_TABLE(deployments_routes, rows);

@@ -9,7 +9,8 @@ static err_t read_cursor(struct mem_list *l) {
     if (z == NULL)
         return NULL;
     if (strlen(z) > 2048 || !base64url_decode(l->r->a, str_of(z), &raw) || !str_cut(&raw, '\n', &name) || raw.p == NULL)
-        return err_field(err_new(ERR_BAD_REQUEST, "this cursor does not belong to this list; start again without one"), "cursor");
+        return err_field(err_new(ERR_BAD_REQUEST, "this cursor does not belong to this list; start again without one"),
+                         "cursor");
     l->after_name = str_z(l->r->a, name);
     l->after_id = str_z(l->r->a, raw);
     return NULL;
@@ -58,7 +59,8 @@ bool mem_list_room(struct mem_list *l, const char *name, const char *id) {
 
 static err_t pick_fields(struct mem_list *l, struct str *items) {
     struct json *all, *out = json_array(l->r->a);
-    TRY(json_parse(l->r->a, *items, &(struct json_limits){.max_bytes = MIB(64), .max_nodes = 10000000, .trusted = true}, &all));
+    TRY(json_parse(l->r->a, *items, &(struct json_limits){.max_bytes = MIB(64), .max_nodes = 10000000, .trusted = true},
+                   &all));
     for (size_t i = 0; i < json_len(all); i++) {
         struct json *one = json_object(l->r->a), *row = json_at(all, i);
         for (size_t k = 0; k < json_len(row); k++)

@@ -27,10 +27,17 @@ static err_t resolve_repository(struct request *r) {
 
 static err_t resolve_project(struct request *r) { return api_scope_of_body(r, "projectId"); }
 
-static const struct list_sort sorts[] = {
-    {"name", "r.name", "text"}, {"createdAt", "r.created_at", "timestamptz"}, {"updatedAt", "r.updated_at", "timestamptz"}};
-static const struct list_spec spec = {.json = "df_json(r)", .from = "repositories r", .id = "r.id", .sort = sorts, .nsort = ARRAY_LEN(sorts),
-                                      .search = "r.name || ' ' || r.url", .scope = "r.scope_id", .permission = PERM_REPOSITORY_READ};
+static const struct list_sort sorts[] = {{"name", "r.name", "text"},
+                                         {"createdAt", "r.created_at", "timestamptz"},
+                                         {"updatedAt", "r.updated_at", "timestamptz"}};
+static const struct list_spec spec = {.json = "df_json(r)",
+                                      .from = "repositories r",
+                                      .id = "r.id",
+                                      .sort = sorts,
+                                      .nsort = ARRAY_LEN(sorts),
+                                      .search = "r.name || ' ' || r.url",
+                                      .scope = "r.scope_id",
+                                      .permission = PERM_REPOSITORY_READ};
 
 static err_t list(struct request *r, struct reply *out) {
     struct list_query l;
@@ -58,7 +65,9 @@ static err_t check_url(struct arena *a, const char *url, struct git_url *ret) {
 }
 
 static err_t check_branch(const char *branch) {
-    return branch && *branch && !git_ref_valid(branch) ? err_field(err_new(ERR_INVALID, "'%s' is not a legal branch name", branch), "/branch") : NULL;
+    return branch && *branch && !git_ref_valid(branch)
+               ? err_field(err_new(ERR_INVALID, "'%s' is not a legal branch name", branch), "/branch")
+               : NULL;
 }
 
 static err_t check_poll(const struct json *body, int64_t *ret) {
@@ -72,7 +81,8 @@ static err_t check_poll(const struct json *body, int64_t *ret) {
 static err_t check_ca(const char *pem) {
     if (pem == NULL || *pem == '\0' || strstr(pem, "-----BEGIN CERTIFICATE-----"))
         return NULL;
-    return err_field(err_new(ERR_INVALID, "give the authority's certificates as PEM text (-----BEGIN CERTIFICATE-----)"), "/tlsCa");
+    return err_field(
+        err_new(ERR_INVALID, "give the authority's certificates as PEM text (-----BEGIN CERTIFICATE-----)"), "/tlsCa");
 }
 
 struct auth {
@@ -86,32 +96,44 @@ static err_t missing(const char *field, const char *what) {
 static err_t bad_combination(const struct json *auth, const char *type, const struct git_url *url) {
     bool ssh = z_eq(type, "ssh"), token = z_eq(type, "token");
     if (ssh && url->scheme != GIT_SSH)
-        return err_field(err_new(ERR_INVALID, "an SSH key is for ssh:// URLs; use a token with https://"), "/auth/type");
+        return err_field(err_new(ERR_INVALID, "an SSH key is for ssh:// URLs; use a token with https://"),
+                         "/auth/type");
     if (token && url->scheme != GIT_HTTPS && url->scheme != GIT_HTTP)
-        return err_field(err_new(ERR_INVALID, "a token is for https:// URLs; use an SSH key with ssh://"), "/auth/type");
+        return err_field(err_new(ERR_INVALID, "a token is for https:// URLs; use an SSH key with ssh://"),
+                         "/auth/type");
     if (url->scheme == GIT_SSH && !ssh)
-        return err_field(err_new(ERR_INVALID, "an ssh:// repository needs auth.type ssh with privateKey and hostKey"), "/auth/type");
+        return err_field(err_new(ERR_INVALID, "an ssh:// repository needs auth.type ssh with privateKey and hostKey"),
+                         "/auth/type");
     if (ssh && json_get_str(auth, "privateKey") == NULL)
         return missing("/auth/privateKey", "auth.privateKey is required for ssh");
     if (ssh && json_get_str(auth, "hostKey") == NULL)
-        return missing("/auth/hostKey", "auth.hostKey is required: the server's key is pinned, not trusted on first use (ssh-keyscan shows it)");
+        return missing(
+            "/auth/hostKey",
+            "auth.hostKey is required: the server's key is pinned, not trusted on first use (ssh-keyscan shows it)");
     if (token && json_get_str(auth, "token") == NULL)
         return missing("/auth/token", "auth.token is required");
     return NULL;
 }
 
 static bool host_key_ok(const char *z) {
-    return z_starts(z, "SHA256:") ? strlen(z) >= 7 + 43 : z_starts(z, "ssh-") || z_starts(z, "ecdsa-") || z_starts(z, "sk-");
+    return z_starts(z, "SHA256:") ? strlen(z) >= 7 + 43
+                                  : z_starts(z, "ssh-") || z_starts(z, "ecdsa-") || z_starts(z, "sk-");
 }
 
-static err_t read_auth(struct request *r, const char *id, const struct json *auth, const struct git_url *url, struct auth *ret) {
+static err_t read_auth(struct request *r, const char *id, const struct json *auth, const struct git_url *url,
+                       struct auth *ret) {
     const char *type = auth ? json_get_str(auth, "type") : "none";
     TRY(bad_combination(auth, type, url));
     bool ssh = z_eq(type, "ssh");
-    *ret = (struct auth){.type = ssh ? "ssh-key" : type, .username = json_str_or(json_get(auth, "username"), ""), .host_key = ssh ? json_get_str(auth, "hostKey") : NULL};
+    *ret = (struct auth){.type = ssh ? "ssh-key" : type,
+                         .username = json_str_or(json_get(auth, "username"), ""),
+                         .host_key = ssh ? json_get_str(auth, "hostKey") : NULL};
     if (ssh && !host_key_ok(ret->host_key))
-        return err_field(err_new(ERR_INVALID, "the host key is \"SHA256:...\" or a line like \"ssh-ed25519 AAAA...\""), "/auth/hostKey");
-    const char *secret = ssh ? json_get_str(auth, "privateKey") : z_eq(type, "token") ? json_get_str(auth, "token") : NULL;
+        return err_field(err_new(ERR_INVALID, "the host key is \"SHA256:...\" or a line like \"ssh-ed25519 AAAA...\""),
+                         "/auth/hostKey");
+    const char *secret = ssh                   ? json_get_str(auth, "privateKey")
+                         : z_eq(type, "token") ? json_get_str(auth, "token")
+                                               : NULL;
     if (secret == NULL)
         return NULL;
     struct json *plain = json_object(r->a);
@@ -147,7 +169,9 @@ static err_t read_back(struct pg *tx, struct request *r, struct change_of *x) {
 }
 
 static err_t name_taken(err_t e) {
-    return e->code == ERR_CONFLICT ? err_field(err_new(ERR_CONFLICT, "this project has a repository with this name already"), "/name") : e;
+    return e->code == ERR_CONFLICT
+               ? err_field(err_new(ERR_CONFLICT, "this project has a repository with this name already"), "/name")
+               : e;
 }
 
 static err_t create_tx(struct pg *tx, struct request *r, void *arg, struct change *c) {
@@ -159,9 +183,11 @@ static err_t create_tx(struct pg *tx, struct request *r, void *arg, struct chang
     if (res->rows == 0)
         return err_field(err_new(ERR_INVALID, "a repository belongs to a project or folder"), "/projectId");
     err_t e = pg_exec(tx, SQL_REPOSITORIES_INSERT,
-                      PG_ARGS(pg_uuid(x->id), pg_uuid(r->scope_id), pg_text(x->name), pg_text(x->url), pg_text(x->branch ? x->branch : ""),
-                              pg_text(x->auth.type), pg_text(x->auth.username), pg_text(x->auth.sealed), pg_text(x->auth.host_key), pg_text(x->ca),
-                              pg_text(hook), pg_int(x->poll), pg_text(json_str_or(json_get(x->body, "provider"), "generic")), pg_uuid(r->who->user_id)),
+                      PG_ARGS(pg_uuid(x->id), pg_uuid(r->scope_id), pg_text(x->name), pg_text(x->url),
+                              pg_text(x->branch ? x->branch : ""), pg_text(x->auth.type), pg_text(x->auth.username),
+                              pg_text(x->auth.sealed), pg_text(x->auth.host_key), pg_text(x->ca), pg_text(hook),
+                              pg_int(x->poll), pg_text(json_str_or(json_get(x->body, "provider"), "generic")),
+                              pg_uuid(r->who->user_id)),
                       NULL);
     if (e)
         return name_taken(e);
@@ -175,7 +201,10 @@ static err_t create(struct request *r, struct reply *out) {
     const struct json *body;
     struct git_url url;
     TRY(request_json(r, &body));
-    struct change_of x = {.body = body, .id = uuid7_new(r->a), .name = json_get_str(body, "name"), .branch = json_get_str(body, "branch"),
+    struct change_of x = {.body = body,
+                          .id = uuid7_new(r->a),
+                          .name = json_get_str(body, "name"),
+                          .branch = json_get_str(body, "branch"),
                           .ca = json_get_str(body, "tlsCa")};
     TRY(check_url(r->a, json_get_str(body, "url"), &url));
     TRY(check_branch(x.branch));
@@ -214,7 +243,9 @@ static err_t check_move(struct request *r, struct change_of *x, const struct pg_
     if (x->set_auth)
         return read_auth(r, x->id, json_get(x->body, "auth"), &after, &x->auth);
     if (!same_place(&before, &after) && (pg_cell_bool(old, 0, 5) || after.scheme == GIT_SSH))
-        return err_field(err_new(ERR_INVALID, "the credentials belong to %s; give new ones with the new URL", before.host ? before.host : "the old place"), "/auth");
+        return err_field(err_new(ERR_INVALID, "the credentials belong to %s; give new ones with the new URL",
+                                 before.host ? before.host : "the old place"),
+                         "/auth");
     return NULL;
 }
 
@@ -223,16 +254,22 @@ static err_t update_tx(struct pg *tx, struct request *r, void *arg, struct chang
     struct pg_result *old;
     TRY(lock(tx, r, x->id, &old));
     TRY(check_move(r, x, old));
-    err_t e = pg_exec(tx, SQL_REPOSITORIES_UPDATE,
-                      PG_ARGS(pg_uuid(x->id), pg_text(x->name), pg_text(x->url), pg_text(x->branch), pg_bool(x->set_auth), pg_text(x->auth.type),
-                              pg_text(x->auth.username), pg_text(x->auth.sealed), pg_text(x->auth.host_key),
-                              x->poll < 0 ? PG_NULL : pg_int(x->poll), pg_bool(x->set_ca), pg_text(x->ca && *x->ca ? x->ca : NULL), pg_uuid(r->who->user_id)),
-                      NULL);
+    err_t e =
+        pg_exec(tx, SQL_REPOSITORIES_UPDATE,
+                PG_ARGS(pg_uuid(x->id), pg_text(x->name), pg_text(x->url), pg_text(x->branch), pg_bool(x->set_auth),
+                        pg_text(x->auth.type), pg_text(x->auth.username), pg_text(x->auth.sealed),
+                        pg_text(x->auth.host_key), x->poll < 0 ? PG_NULL : pg_int(x->poll), pg_bool(x->set_ca),
+                        pg_text(x->ca && *x->ca ? x->ca : NULL), pg_uuid(r->who->user_id)),
+                NULL);
     if (e)
         return name_taken(e);
     TRY(gitops_poll(platform()->gitops, tx, x->id, r->scope_id, &x->job));
     TRY(read_back(tx, r, x));
-    *c = (struct change){.kind = "repository", .id = x->id, .name = x->name ? x->name : pg_cell(old, 0, 2), .before = pg_cell(old, 0, 0), .after = x->json.p};
+    *c = (struct change){.kind = "repository",
+                         .id = x->id,
+                         .name = x->name ? x->name : pg_cell(old, 0, 2),
+                         .before = pg_cell(old, 0, 0),
+                         .after = x->json.p};
     return NULL;
 }
 
@@ -240,8 +277,13 @@ static err_t update(struct request *r, struct reply *out) {
     const struct seen_repository *seen = r->resource;
     const struct json *body;
     TRY(request_json(r, &body));
-    struct change_of x = {.body = body, .id = seen->id, .name = json_get_str(body, "name"), .url = json_get_str(body, "url"),
-                          .branch = json_get_str(body, "branch"), .ca = json_get_str(body, "tlsCa"), .set_ca = json_get(body, "tlsCa") != NULL};
+    struct change_of x = {.body = body,
+                          .id = seen->id,
+                          .name = json_get_str(body, "name"),
+                          .url = json_get_str(body, "url"),
+                          .branch = json_get_str(body, "branch"),
+                          .ca = json_get_str(body, "tlsCa"),
+                          .set_ca = json_get(body, "tlsCa") != NULL};
     TRY(check_branch(x.branch));
     TRY(check_poll(body, &x.poll));
     TRY(check_ca(x.ca));
@@ -256,11 +298,13 @@ static err_t delete_tx(struct pg *tx, struct request *r, void *arg, struct chang
     TRY(lock(tx, r, x->id, &old));
     TRY(pg_one(tx, r->a, SQL_REPOSITORIES_APPS, PG_ARGS(pg_uuid(x->id)), "answer", &apps));
     if (pg_cell_int(apps, 0, 0, 0) > 0)
-        return err_detail(err_new(ERR_CONFLICT, "%s applications are deployed from this repository; delete them first", pg_cell(apps, 0, 0)), "application",
-                          pg_cell(apps, 0, 1));
+        return err_detail(err_new(ERR_CONFLICT, "%s applications are deployed from this repository; delete them first",
+                                  pg_cell(apps, 0, 0)),
+                          "application", pg_cell(apps, 0, 1));
     TRY(pg_exec(tx, SQL_REPOSITORIES_DELETE, PG_ARGS(pg_uuid(x->id)), NULL));
     *c = (struct change){.kind = "repository", .id = x->id, .name = x->name, .before = pg_cell(old, 0, 0)};
-    return bus_publish(tx, "repository.deleted", r->scope_id, "repository", x->id, arena_printf(r->a, "{\"id\":\"%s\"}", x->id));
+    return bus_publish(tx, "repository.deleted", r->scope_id, "repository", x->id,
+                       arena_printf(r->a, "{\"id\":\"%s\"}", x->id));
 }
 
 static err_t delete (struct request *r, struct reply *out) {
@@ -328,22 +372,28 @@ static err_t new_secret(struct request *r, struct reply *out) {
 }
 
 static const struct route rows[] = {
-    ROUTE(GET, "/api/v1/repositories", AUTH_PERMISSION, "repository:read", list, .query = "project state", .flags = ROUTE_LIST, .tag = "repositories",
-          .summary = "List repositories"),
-    ROUTE(POST, "/api/v1/repositories", AUTH_PERMISSION, "repository:create", create, .read_permission = "repository:read", .resolve = resolve_project,
-          .audit = "repository.create", .request_schema = "RepositoryCreate", .tag = "repositories", .summary = "Register a repository"),
-    ROUTE(GET, "/api/v1/repositories/{id}", AUTH_PERMISSION, "repository:read", get, .resolve = resolve_repository, .tag = "repositories",
-          .summary = "Get a repository"),
-    ROUTE(PATCH, "/api/v1/repositories/{id}", AUTH_PERMISSION, "repository:update", update, .read_permission = "repository:read",
-          .resolve = resolve_repository, .audit = "repository.update", .request_schema = "RepositoryUpdate", .flags = ROUTE_IF_MATCH, .tag = "repositories",
+    ROUTE(GET, "/api/v1/repositories", AUTH_PERMISSION, "repository:read", list, .query = "project state",
+          .flags = ROUTE_LIST, .tag = "repositories", .summary = "List repositories"),
+    ROUTE(POST, "/api/v1/repositories", AUTH_PERMISSION, "repository:create", create,
+          .read_permission = "repository:read", .resolve = resolve_project, .audit = "repository.create",
+          .request_schema = "RepositoryCreate", .tag = "repositories", .summary = "Register a repository"),
+    ROUTE(GET, "/api/v1/repositories/{id}", AUTH_PERMISSION, "repository:read", get, .resolve = resolve_repository,
+          .tag = "repositories", .summary = "Get a repository"),
+    ROUTE(PATCH, "/api/v1/repositories/{id}", AUTH_PERMISSION, "repository:update", update,
+          .read_permission = "repository:read", .resolve = resolve_repository, .audit = "repository.update",
+          .request_schema = "RepositoryUpdate", .flags = ROUTE_IF_MATCH, .tag = "repositories",
           .summary = "Change a repository"),
-    ROUTE(DELETE, "/api/v1/repositories/{id}", AUTH_PERMISSION, "repository:delete", delete, .read_permission = "repository:read",
-          .resolve = resolve_repository, .audit = "repository.delete", .flags = ROUTE_IF_MATCH, .tag = "repositories", .summary = "Remove a repository"),
-    ROUTE(POST, "/api/v1/repositories/{id}/test", AUTH_PERMISSION, "repository:update", test, .read_permission = "repository:read",
-          .resolve = resolve_repository, .flags = ROUTE_NO_AUDIT, .tag = "repositories", .summary = "Ask the remote with the stored credentials"),
-    ROUTE(POST, "/api/v1/repositories/{id}/refresh", AUTH_PERMISSION, "application:sync", refresh, .read_permission = "repository:read",
-          .resolve = resolve_repository, .audit = "repository.refresh", .flags = ROUTE_TASK, .tag = "repositories", .summary = "Look for new commits now"),
-    ROUTE(POST, "/api/v1/repositories/{id}/webhook-secret", AUTH_PERMISSION, "repository:update", new_secret, .read_permission = "repository:read",
-          .resolve = resolve_repository, .audit = "repository.webhook-secret", .tag = "repositories", .summary = "Make a new webhook secret; shown once"),
+    ROUTE(DELETE, "/api/v1/repositories/{id}", AUTH_PERMISSION, "repository:delete", delete,
+          .read_permission = "repository:read", .resolve = resolve_repository, .audit = "repository.delete",
+          .flags = ROUTE_IF_MATCH, .tag = "repositories", .summary = "Remove a repository"),
+    ROUTE(POST, "/api/v1/repositories/{id}/test", AUTH_PERMISSION, "repository:update", test,
+          .read_permission = "repository:read", .resolve = resolve_repository, .flags = ROUTE_NO_AUDIT,
+          .tag = "repositories", .summary = "Ask the remote with the stored credentials"),
+    ROUTE(POST, "/api/v1/repositories/{id}/refresh", AUTH_PERMISSION, "application:sync", refresh,
+          .read_permission = "repository:read", .resolve = resolve_repository, .audit = "repository.refresh",
+          .flags = ROUTE_TASK, .tag = "repositories", .summary = "Look for new commits now"),
+    ROUTE(POST, "/api/v1/repositories/{id}/webhook-secret", AUTH_PERMISSION, "repository:update", new_secret,
+          .read_permission = "repository:read", .resolve = resolve_repository, .audit = "repository.webhook-secret",
+          .tag = "repositories", .summary = "Make a new webhook secret; shown once"),
 };
 ROUTE_TABLE(repositories_routes, rows);

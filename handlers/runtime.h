@@ -33,6 +33,6 @@ const char *runtime_container_scope(const struct fleet_container *c, const struc
 bool runtime_may_see(const struct principal *who, enum permission p, const char *scope_id);
 
 /** Topics that tell other processes to read again. In the caller's transaction. */
-MUST_CHECK err_t runtime_announce(struct pg *tx, const char *topic /* node.changed application.changed */, const char *scope_id, const char *kind,
-                                  const char *id);
+MUST_CHECK err_t runtime_announce(struct pg *tx, const char *topic /* node.changed application.changed */,
+                                  const char *scope_id, const char *kind, const char *id);
 extern const struct platform_part runtime_part;

@@ -43,9 +43,10 @@ const struct node_row *runtime_node(const char *ref) {
 void runtime_nodes(bool (*fn)(void *arg, const struct node_row *n), void *arg) {
     if (R.now == NULL)
         return;
-    for vec_each (n, &R.now->nodes)
-        if (!fn(arg, n))
-            return;
+    for
+        vec_each(n, &R.now->nodes)
+            if (!fn(arg, n))
+                return;
 }
 
 const struct app_row *runtime_app(const char *id) { return R.now && id ? map_getz(&R.now->apps, id) : NULL; }
@@ -81,15 +82,22 @@ static err_t load_apps(struct snapshot *s) {
     TRY(pg_rows(platform()->db, s->a, SQL_NODES_APPS_ALL, PG_NOARGS, &r));
     for (size_t i = 0; i < r->rows; i++) {
         struct app_row *app = arena_new_obj(s->a, struct app_row);
-        *app = (struct app_row){.id = pg_cell(r, i, 0), .scope_id = pg_cell(r, i, 1), .name = pg_cell(r, i, 2), .node_id = pg_cell(r, i, 3)};
+        *app = (struct app_row){.id = pg_cell(r, i, 0),
+                                .scope_id = pg_cell(r, i, 1),
+                                .name = pg_cell(r, i, 2),
+                                .node_id = pg_cell(r, i, 3)};
         map_setz(&s->apps, app->id, app);
     }
     return NULL;
 }
 
 static err_t node_conf(struct arena *a, const struct pg_result *r, size_t i, struct fleet_node_conf *ret) {
-    *ret = (struct fleet_node_conf){.id = pg_cell(r, i, 0), .name = pg_cell(r, i, 2), .maintenance = pg_cell_bool(r, i, 4),
-                                    .docker = {.url = pg_cell(r, i, 3), .ca_pem = pg_cell(r, i, 5), .cert_pem = pg_cell(r, i, 6),
+    *ret = (struct fleet_node_conf){.id = pg_cell(r, i, 0),
+                                    .name = pg_cell(r, i, 2),
+                                    .maintenance = pg_cell_bool(r, i, 4),
+                                    .docker = {.url = pg_cell(r, i, 3),
+                                               .ca_pem = pg_cell(r, i, 5),
+                                               .cert_pem = pg_cell(r, i, 6),
                                                .tls_name = pg_cell(r, i, 8)}};
     if (pg_cell(r, i, 7)) {
         struct str blob, key;
@@ -129,13 +137,18 @@ static err_t load(struct snapshot *s) {
     TRY(pg_rows(platform()->db, s->a, SQL_NODES_ALL, PG_NOARGS, &r));
     TRY(load_apps(s));
     for (size_t i = 0; i < r->rows; i++)
-        *vec_push(s->a, &s->nodes) = (struct node_row){.id = pg_cell(r, i, 0), .scope_id = pg_cell(r, i, 1), .name = pg_cell(r, i, 2),
-                                                       .json = pg_cell(r, i, 9), .version = pg_cell_int(r, i, 10, 0),
-                                                       .is_default = pg_cell_bool(r, i, 11), .maintenance = pg_cell_bool(r, i, 4)};
-    for vec_each (n, &s->nodes) {
-        map_setz(&s->node_refs, n->id, n);
-        map_setz(&s->node_refs, n->name, map_getz(&s->node_refs, n->name) ? AMBIGUOUS : (void *)n);
-    }
+        *vec_push(s->a, &s->nodes) = (struct node_row){.id = pg_cell(r, i, 0),
+                                                       .scope_id = pg_cell(r, i, 1),
+                                                       .name = pg_cell(r, i, 2),
+                                                       .json = pg_cell(r, i, 9),
+                                                       .version = pg_cell_int(r, i, 10, 0),
+                                                       .is_default = pg_cell_bool(r, i, 11),
+                                                       .maintenance = pg_cell_bool(r, i, 4)};
+    for
+        vec_each(n, &s->nodes) {
+            map_setz(&s->node_refs, n->id, n);
+            map_setz(&s->node_refs, n->name, map_getz(&s->node_refs, n->name) ? AMBIGUOUS : (void *)n);
+        }
     for (size_t i = 0; i < r->rows; i++)
         apply_node(s->a, r, i);
     return NULL;
@@ -152,8 +165,9 @@ static err_t reload_locked(void) {
     R.now = s;
     struct gone gone = {.s = s};
     fleet_nodes(platform()->fleet, find_gone, &gone);
-    for vec_each (id, &gone.ids)
-        fleet_node_remove(platform()->fleet, *id);
+    for
+        vec_each(id, &gone.ids)
+            fleet_node_remove(platform()->fleet, *id);
     (void)TAKE(a);
     if (old)
         arena_unref(old->a);
@@ -199,7 +213,9 @@ static err_t watch(void *arg) {
 
 /* ---- what gitops asks ---- */
 
-static struct principal person(const char *user_id) { return (struct principal){.kind = PRINCIPAL_USER, .user_id = user_id}; }
+static struct principal person(const char *user_id) {
+    return (struct principal){.kind = PRINCIPAL_USER, .user_id = user_id};
+}
 
 static uint32_t guard_rights_of(void *ctx, const char *user_id, const char *scope_id) {
     (void)ctx;
@@ -244,12 +260,14 @@ static void on_engine_event(void *arg, const char *node_id, struct docker *d, co
 static struct health_report probe_nodes(void *arg) {
     struct platform *p = arg;
     struct fleet_stats s = p->fleet ? fleet_stats_get(p->fleet) : (struct fleet_stats){0};
-    return (struct health_report){.up = s.online > 0 || s.nodes == 0, .detail = s.online ? NULL : "no Docker node is online"};
+    return (struct health_report){.up = s.online > 0 || s.nodes == 0,
+                                  .detail = s.online ? NULL : "no Docker node is online"};
 }
 
 static const char *absolute(struct arena *a, const char *path) {
     char cwd[4096];
-    return *path == '/' || getcwd(cwd, sizeof(cwd)) == NULL ? arena_strdup(a, path) : arena_printf(a, "%s/%s", cwd, path);
+    return *path == '/' || getcwd(cwd, sizeof(cwd)) == NULL ? arena_strdup(a, path)
+                                                            : arena_printf(a, "%s/%s", cwd, path);
 }
 
 static err_t runtime_register(struct platform *p) {
@@ -262,10 +280,17 @@ static err_t runtime_register(struct platform *p) {
     }
     const char **forbid = arena_new_array(R.a, const char *, 1);
     forbid[0] = absolute(R.a, c->data.dir);
-    struct gitops_conf gc = {.data_dir = forbid[0], .allow_local = c->git.allow_local_paths && c->server.dev_mode,
-                             .resync_s = (uint64_t)c->gitops.resync_seconds, .history_limit = c->gitops.history_limit,
-                             .max_parallel = (size_t)c->gitops.max_parallel_ops, .forbid_paths = forbid, .n_forbid_paths = 1,
-                             .guard_rights = guard_rights_of, .may_sync = may_sync, .may_create = may_create, .may_use_node = may_use_node};
+    struct gitops_conf gc = {.data_dir = forbid[0],
+                             .allow_local = c->git.allow_local_paths && c->server.dev_mode,
+                             .resync_s = (uint64_t)c->gitops.resync_seconds,
+                             .history_limit = c->gitops.history_limit,
+                             .max_parallel = (size_t)c->gitops.max_parallel_ops,
+                             .forbid_paths = forbid,
+                             .n_forbid_paths = 1,
+                             .guard_rights = guard_rights_of,
+                             .may_sync = may_sync,
+                             .may_create = may_create,
+                             .may_use_node = may_use_node};
     p->fleet = fleet_new(NULL);
     p->hub = hub_new(NULL);
     fleet_on_event(p->fleet, on_engine_event, p);
@@ -306,4 +331,5 @@ static void runtime_stop(struct platform *p, uint64_t deadline) {
     R.now = NULL;
 }
 
-const struct platform_part runtime_part = {.name = "nodes and applications", .reg = runtime_register, .start = runtime_start, .stop = runtime_stop};
+const struct platform_part runtime_part = {
+    .name = "nodes and applications", .reg = runtime_register, .start = runtime_start, .stop = runtime_stop};

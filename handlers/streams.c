@@ -82,9 +82,14 @@ static int permission_for(const char *topic) {
     static const struct {
         const char *prefix;
         enum permission p;
-    } table[] = {{"application.", PERM_APPLICATION_READ}, {"deployment.", PERM_DEPLOYMENT_READ}, {"task.", PERM_TASK_READ},
-                 {"container.", PERM_CONTAINER_READ},     {"node.", PERM_NODE_READ},             {"repository.", PERM_REPOSITORY_READ},
-                 {"activity.", PERM_EVENT_READ},          {"notification.", PERM_EVENT_READ}};
+    } table[] = {{"application.", PERM_APPLICATION_READ},
+                 {"deployment.", PERM_DEPLOYMENT_READ},
+                 {"task.", PERM_TASK_READ},
+                 {"container.", PERM_CONTAINER_READ},
+                 {"node.", PERM_NODE_READ},
+                 {"repository.", PERM_REPOSITORY_READ},
+                 {"activity.", PERM_EVENT_READ},
+                 {"notification.", PERM_EVENT_READ}};
     for (size_t i = 0; i < ARRAY_LEN(table); i++)
         if (z_starts(topic, table[i].prefix))
             return table[i].p;
@@ -138,7 +143,8 @@ static void lose(struct feed *f, int64_t seq) {
 static void send_gap(struct feed *f, int64_t from, int64_t to) {
     char text[160], id[24];
     (void)snprintf(id, sizeof(id), "%lld", (long long)to);
-    int n = snprintf(text, sizeof(text), "{\"type\":\"gap\",\"fromSeq\":%lld,\"toSeq\":%lld}", (long long)from, (long long)to);
+    int n = snprintf(text, sizeof(text), "{\"type\":\"gap\",\"fromSeq\":%lld,\"toSeq\":%lld}", (long long)from,
+                     (long long)to);
     (void)sink_send(&f->sink, "gap", id, str_n(text, (size_t)n));
 }
 
@@ -180,13 +186,14 @@ static void drained(struct feed *f) {
 static void end_feed(struct feed *f, int code, const char *reason);
 
 static void to_all(const struct bus_event *e) {
-    for list_each_safe (it, tmp, &S.feeds) {
-        struct feed *f = list_entry(it, struct feed, link);
-        if (f->sink.sse && !identity_still_valid(platform()->identity, f->who))
-            end_feed(f, 4401, "the session has ended");
-        else
-            offer(f, e, false);
-    }
+    for
+        list_each_safe(it, tmp, &S.feeds) {
+            struct feed *f = list_entry(it, struct feed, link);
+            if (f->sink.sse && !identity_still_valid(platform()->identity, f->who))
+                end_feed(f, 4401, "the session has ended");
+            else
+                offer(f, e, false);
+        }
 }
 
 static void on_bus_event(void *arg, const struct bus_event *e) {
@@ -196,8 +203,9 @@ static void on_bus_event(void *arg, const struct bus_event *e) {
 
 static void on_bus_gap(void *arg) {
     (void)arg;
-    for list_each_safe (it, tmp, &S.feeds)
-        send_gap(list_entry(it, struct feed, link), 0, bus_seq(platform()->bus));
+    for
+        list_each_safe(it, tmp, &S.feeds)
+            send_gap(list_entry(it, struct feed, link), 0, bus_seq(platform()->bus));
 }
 
 /* ---- what the fleet sees ---- */
@@ -206,21 +214,27 @@ static void local_event(const char *topic, const char *scope, const char *kind, 
     char now[TIME_RFC3339_LEN];
     if (payload->failed || scope == NULL || list_empty(&S.feeds))
         return;
-    struct bus_event e = {.seq = bus_seq(platform()->bus), .topic = topic, .scope_id = scope, .object_kind = kind, .object_id = id,
-                          .payload = buf_str(payload), .created_at = time_rfc3339(now, clock_wall_ms())};
+    struct bus_event e = {.seq = bus_seq(platform()->bus),
+                          .topic = topic,
+                          .scope_id = scope,
+                          .object_kind = kind,
+                          .object_id = id,
+                          .payload = buf_str(payload),
+                          .created_at = time_rfc3339(now, clock_wall_ms())};
     /* Its number is that of the last event before it: it is not replayed, and it must not be held against `after`. */
     int64_t seq = e.seq;
-    for list_each_safe (it, tmp, &S.feeds) {
-        struct feed *f = list_entry(it, struct feed, link);
-        const char *ids[MAX_SUBS];
-        size_t n = 0;
-        for (size_t i = 0; i < f->nsubs; i++)
-            if (f->subs[i]->live && wants(f->subs[i], &e))
-                ids[n++] = f->subs[i]->id;
-        e.seq = seq;
-        if (n && may_see(f, &e))
-            send_event(f, &e, ids, n);
-    }
+    for
+        list_each_safe(it, tmp, &S.feeds) {
+            struct feed *f = list_entry(it, struct feed, link);
+            const char *ids[MAX_SUBS];
+            size_t n = 0;
+            for (size_t i = 0; i < f->nsubs; i++)
+                if (f->subs[i]->live && wants(f->subs[i], &e))
+                    ids[n++] = f->subs[i]->id;
+            e.seq = seq;
+            if (n && may_see(f, &e))
+                send_event(f, &e, ids, n);
+        }
 }
 
 static void on_container(const struct fleet_change *c) {
@@ -562,14 +576,17 @@ void streams_stop(struct platform *p) {
     (void)p;
     bus_unsubscribe(TAKE(S.bus));
     fleet_unsubscribe(TAKE(S.fleet));
-    for list_each_safe (it, tmp, &S.feeds)
-        end_feed(list_entry(it, struct feed, link), 1012, "server restart");
+    for
+        list_each_safe(it, tmp, &S.feeds)
+            end_feed(list_entry(it, struct feed, link), 1012, "server restart");
 }
 
 static const struct route rows[] = {
-    ROUTE(GET, "/ws/v1/events", AUTH_SELF, NULL, events_ws, .flags = ROUTE_WS, .tag = "streams", .summary = "Platform events by subscription"),
-    ROUTE(GET, "/ws/events", AUTH_SELF, NULL, events_ws, .flags = ROUTE_WS, .tag = "streams", .summary = "Alias of /ws/v1/events"),
-    ROUTE(GET, "/api/v1/stream/events", AUTH_SELF, NULL, events_sse, .query = "topics scope object", .flags = ROUTE_SSE, .tag = "streams",
-          .summary = "Platform events as server-sent events"),
+    ROUTE(GET, "/ws/v1/events", AUTH_SELF, NULL, events_ws, .flags = ROUTE_WS, .tag = "streams",
+          .summary = "Platform events by subscription"),
+    ROUTE(GET, "/ws/events", AUTH_SELF, NULL, events_ws, .flags = ROUTE_WS, .tag = "streams",
+          .summary = "Alias of /ws/v1/events"),
+    ROUTE(GET, "/api/v1/stream/events", AUTH_SELF, NULL, events_sse, .query = "topics scope object", .flags = ROUTE_SSE,
+          .tag = "streams", .summary = "Platform events as server-sent events"),
 };
 ROUTE_TABLE(streams_routes, rows);

@@ -20,9 +20,16 @@ err_t resolve_task(struct request *r) {
 }
 
 #define SCOPE "coalesce(j.scope_id, '" ROOT_SCOPE "')"
-static const struct list_sort sorts[] = {{"createdAt", "j.created_at", "timestamptz"}, {"updatedAt", "j.updated_at", "timestamptz"}};
-static const struct list_spec spec = {.json = "df_json(j)", .from = "jobs j", .id = "j.id", .sort = sorts, .nsort = ARRAY_LEN(sorts), .descending = true,
-                                      .scope = SCOPE, .permission = PERM_TASK_READ};
+static const struct list_sort sorts[] = {{"createdAt", "j.created_at", "timestamptz"},
+                                         {"updatedAt", "j.updated_at", "timestamptz"}};
+static const struct list_spec spec = {.json = "df_json(j)",
+                                      .from = "jobs j",
+                                      .id = "j.id",
+                                      .sort = sorts,
+                                      .nsort = ARRAY_LEN(sorts),
+                                      .descending = true,
+                                      .scope = SCOPE,
+                                      .permission = PERM_TASK_READ};
 
 static err_t list(struct request *r, struct reply *out) {
     struct list_query l;
@@ -34,7 +41,10 @@ static err_t list(struct request *r, struct reply *out) {
     list_filter(&l, "object", "j.object_id");
     /* What runs by the clock would hide everything else. */
     if (!all)
-        list_where(&l, "j.created_by IS NOT NULL OR j.kind NOT IN ('repository.poll', 'application.refresh') OR j.state = 'failed'", PG_NOARGS);
+        list_where(
+            &l,
+            "j.created_by IS NOT NULL OR j.kind NOT IN ('repository.poll', 'application.refresh') OR j.state = 'failed'",
+            PG_NOARGS);
     return list_reply(&l, out);
 }
 
@@ -47,7 +57,8 @@ static err_t get(struct request *r, struct reply *out) {
 
 static err_t cancel_tx(struct pg *tx, struct request *r, void *arg, struct change *c) {
     const struct seen_task *t = arg;
-    err_t e = jobs_cancel(tx, t->id, arena_printf(r->a, "cancelled by %s", r->who->username ? r->who->username : "somebody"));
+    err_t e =
+        jobs_cancel(tx, t->id, arena_printf(r->a, "cancelled by %s", r->who->username ? r->who->username : "somebody"));
     if (e && e->code == ERR_NOT_FOUND)
         return err_new(ERR_CONFLICT, "the task has ended already");
     *c = (struct change){.kind = "task", .id = t->id, .name = t->kind};
@@ -62,7 +73,8 @@ static err_t cancel(struct request *r, struct reply *out) {
     return reply_json_borrowed(out, 202, text);
 }
 
-err_t task_log(struct pg *db, struct arena *a, const char *id, int64_t after, int64_t limit, struct buf *out, int64_t *ret_last, size_t *ret_n) {
+err_t task_log(struct pg *db, struct arena *a, const char *id, int64_t after, int64_t limit, struct buf *out,
+               int64_t *ret_last, size_t *ret_n) {
     struct pg_result *res;
     TRY(pg_rows(db, a, SQL_TASKS_LOG, PG_ARGS(pg_uuid(id), pg_int(after), pg_int(limit)), &res));
     buf_putc(out, '[');
@@ -90,12 +102,14 @@ static err_t log_lines(struct request *r, struct reply *out) {
 }
 
 static const struct route rows[] = {
-    ROUTE(GET, "/api/v1/tasks", AUTH_PERMISSION, "task:read", list, .query = "state kind object all", .flags = ROUTE_LIST, .tag = "tasks",
+    ROUTE(GET, "/api/v1/tasks", AUTH_PERMISSION, "task:read", list, .query = "state kind object all",
+          .flags = ROUTE_LIST, .tag = "tasks",
           .summary = "List tasks, newest first; all=true shows those of the clock too"),
-    ROUTE(GET, "/api/v1/tasks/{id}", AUTH_PERMISSION, "task:read", get, .resolve = resolve_task, .tag = "tasks", .summary = "Get a task"),
-    ROUTE(POST, "/api/v1/tasks/{id}/cancel", AUTH_PERMISSION, "task:cancel", cancel, .read_permission = "task:read", .resolve = resolve_task,
-          .audit = "task.cancel", .tag = "tasks", .summary = "Stop a task"),
-    ROUTE(GET, "/api/v1/tasks/{id}/log", AUTH_PERMISSION, "task:read", log_lines, .resolve = resolve_task, .query = "cursor limit", .tag = "tasks",
-          .summary = "Log lines of a task, oldest first"),
+    ROUTE(GET, "/api/v1/tasks/{id}", AUTH_PERMISSION, "task:read", get, .resolve = resolve_task, .tag = "tasks",
+          .summary = "Get a task"),
+    ROUTE(POST, "/api/v1/tasks/{id}/cancel", AUTH_PERMISSION, "task:cancel", cancel, .read_permission = "task:read",
+          .resolve = resolve_task, .audit = "task.cancel", .tag = "tasks", .summary = "Stop a task"),
+    ROUTE(GET, "/api/v1/tasks/{id}/log", AUTH_PERMISSION, "task:read", log_lines, .resolve = resolve_task,
+          .query = "cursor limit", .tag = "tasks", .summary = "Log lines of a task, oldest first"),
 };
 ROUTE_TABLE(tasks_routes, rows);

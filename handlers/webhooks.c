@@ -15,7 +15,9 @@ struct delivery {
     struct uuid_text job;
 };
 
-static err_t bad_signature(void) { return err_new(ERR_SIGNATURE_INVALID, "the signature is missing or does not match"); }
+static err_t bad_signature(void) {
+    return err_new(ERR_SIGNATURE_INVALID, "the signature is missing or does not match");
+}
 
 static unsigned count_header(const struct request *r, const char *name, struct str *ret) {
     unsigned n = 0;
@@ -47,9 +49,13 @@ static err_t find_hook(struct request *r, struct hook *ret, bool *ret_known) {
     if (res->rows == 0 || pg_cell(res, 0, 2) == NULL)
         return NULL;
     struct str blob;
-    struct hook h = {.repo_id = pg_cell(res, 0, 0), .scope_id = pg_cell(res, 0, 1), .provider = pg_cell(res, 0, 3), .org_id = pg_cell(res, 0, 4)};
+    struct hook h = {.repo_id = pg_cell(res, 0, 0),
+                     .scope_id = pg_cell(res, 0, 1),
+                     .provider = pg_cell(res, 0, 3),
+                     .org_id = pg_cell(res, 0, 4)};
     TRY(bytea_parse(r->a, pg_cell(res, 0, 2), &blob));
-    TRY(unseal(r->a, platform()->keys, &(struct seal_place){"repositories", "webhook_secret_sealed", h.repo_id}, blob, &h.secret));
+    TRY(unseal(r->a, platform()->keys, &(struct seal_place){"repositories", "webhook_secret_sealed", h.repo_id}, blob,
+               &h.secret));
     *ret = h;
     *ret_known = true;
     return NULL;
@@ -72,7 +78,8 @@ static const char *short_header(struct request *r, const char *name, size_t max)
 /* Whatever the body is, it is only noted. */
 static void read_summary(struct request *r, struct delivery *d) {
     struct json *body, *s = json_object(r->a);
-    err_t e = json_parse(r->a, r->body, &(struct json_limits){.max_bytes = MIB(25), .max_nodes = 500000, .trusted = true}, &body);
+    err_t e = json_parse(r->a, r->body,
+                         &(struct json_limits){.max_bytes = MIB(25), .max_nodes = 500000, .trusted = true}, &body);
     const char *ref = e ? NULL : json_get_str(body, "ref"), *after = e ? NULL : json_get_str(body, "after");
     if (ref && strlen(ref) <= 300 && str_is_utf8(str_of(ref)))
         json_set_str(r->a, s, "ref", ref);
@@ -106,8 +113,9 @@ static err_t take(struct pg *tx, void *arg) {
     struct delivery *d = x->d;
     struct pg_result *res;
     TRY(pg_rows(tx, x->r->a, SQL_WEBHOOKS_DELIVERY,
-                PG_ARGS(pg_uuid(uuid7_new(x->r->a)), pg_uuid(d->hook.org_id), pg_uuid(d->hook.repo_id), pg_text(d->provider), pg_text(d->id),
-                        pg_text(d->event), pg_text(d->ping ? "ignored" : "accepted"), pg_text(d->sha256), pg_int((int64_t)x->r->body.n),
+                PG_ARGS(pg_uuid(uuid7_new(x->r->a)), pg_uuid(d->hook.org_id), pg_uuid(d->hook.repo_id),
+                        pg_text(d->provider), pg_text(d->id), pg_text(d->event),
+                        pg_text(d->ping ? "ignored" : "accepted"), pg_text(d->sha256), pg_int((int64_t)x->r->body.n),
                         pg_json(d->summary), pg_text(x->r->peer_ip)),
                 &res));
     d->duplicate = res->rows == 0;
@@ -130,7 +138,8 @@ static err_t hook(struct request *r, struct reply *out) {
 }
 
 static const struct route rows[] = {
-    ROUTE(POST, "/api/v1/hooks/{hookId}", AUTH_PUBLIC, NULL, hook, .flags = ROUTE_RAW_BODY | ROUTE_HOOK | ROUTE_NO_AUDIT, .tag = "webhooks",
+    ROUTE(POST, "/api/v1/hooks/{hookId}", AUTH_PUBLIC, NULL, hook,
+          .flags = ROUTE_RAW_BODY | ROUTE_HOOK | ROUTE_NO_AUDIT, .tag = "webhooks",
           .summary = "Webhook of a forge: X-Hub-Signature-256 or X-DockFlow-Signature over the raw body"),
 };
 ROUTE_TABLE(webhooks_routes, rows);

@@ -167,7 +167,9 @@ static void on_event(void *ctx, const struct hub_event *ev) {
     }
 }
 
-static void on_denied(void *arg, int code, const char *reason) { end(MAGIC_CAST(arg, struct view, VIEW_MAGIC), code, reason); }
+static void on_denied(void *arg, int code, const char *reason) {
+    end(MAGIC_CAST(arg, struct view, VIEW_MAGIC), code, reason);
+}
 
 /* ---- opening ---- */
 
@@ -195,9 +197,11 @@ static err_t read_query(struct request *r, struct hub_viewer_conf *c) {
 
 static err_t room_for(const char *container) {
     int64_t n = 0, max = conf_now()->limits.ws_per_container;
-    for list_each_safe (it, tmp, &views)
-        n += z_eq(list_entry(it, struct view, link)->container, container);
-    return n < max ? NULL : err_new(ERR_RATE_LIMITED, "%lld people read this log already; that is the limit", (long long)max);
+    for
+        list_each_safe(it, tmp, &views)
+            n += z_eq(list_entry(it, struct view, link)->container, container);
+    return n < max ? NULL
+                   : err_new(ERR_RATE_LIMITED, "%lld people read this log already; that is the limit", (long long)max);
 }
 
 /* The caller must give the view a sink at once, before anything yields: lines come from the next turn on. */
@@ -273,8 +277,9 @@ static err_t resolve(struct request *r) {
 }
 
 #define LOGS(path, text)                                                                                               \
-    ROUTE(GET, path, AUTH_PERMISSION, "container:logs", logs_ws, .read_permission = "container:read", .resolve = resolve,                             \
-          .query = "tail since after timestamps stdout stderr follow", .flags = ROUTE_WS, .tag = "streams", .summary = text)
+    ROUTE(GET, path, AUTH_PERMISSION, "container:logs", logs_ws, .read_permission = "container:read",                  \
+          .resolve = resolve, .query = "tail since after timestamps stdout stderr follow", .flags = ROUTE_WS,          \
+          .tag = "streams", .summary = text)
 static const struct route rows[] = {
     LOGS("/ws/v1/containers/{id}/logs", "Live log of a container"),
     LOGS("/ws/containers/{id}/logs", "Alias of /ws/v1/containers/{id}/logs"),

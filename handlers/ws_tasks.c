@@ -55,7 +55,9 @@ static void on_news(void *arg, const struct bus_event *e) {
     cond_signal(&w->news);
 }
 static void on_gap(void *arg) { on_news(arg, NULL); }
-static void on_denied(void *arg, int code, const char *reason) { finish(MAGIC_CAST(arg, struct watch, WATCH_MAGIC), code, reason); }
+static void on_denied(void *arg, int code, const char *reason) {
+    finish(MAGIC_CAST(arg, struct watch, WATCH_MAGIC), code, reason);
+}
 
 static void put(struct watch *w, const char *event, const char *id, struct buf *b) {
     size_t queued = b->failed || w->gone ? 0 : sink_send(&w->sink, event, id, buf_str(b));
@@ -66,7 +68,8 @@ static void put(struct watch *w, const char *event, const char *id, struct buf *
 
 static err_t send_log(struct watch *w, bool *ret_more) {
     struct pg_result *res;
-    TRY(pg_rows(platform()->db, arena_current(), SQL_TASKS_LOG, PG_ARGS(pg_uuid(w->id), pg_int(w->log_seq), pg_int(LOG_PAGE)), &res));
+    TRY(pg_rows(platform()->db, arena_current(), SQL_TASKS_LOG,
+                PG_ARGS(pg_uuid(w->id), pg_int(w->log_seq), pg_int(LOG_PAGE)), &res));
     for (size_t i = 0; i < res->rows && !w->gone; i++) {
         AUTO_BUF b;
         char id[24];
@@ -221,7 +224,8 @@ static err_t task_sse(struct request *r, struct reply *out) {
 }
 
 #define TASK(path, fn, flag, text)                                                                                     \
-    ROUTE(GET, path, AUTH_PERMISSION, "task:read", fn, .resolve = resolve_task, .flags = flag, .tag = "streams", .summary = text)
+    ROUTE(GET, path, AUTH_PERMISSION, "task:read", fn, .resolve = resolve_task, .flags = flag, .tag = "streams",       \
+          .summary = text)
 static const struct route rows[] = {
     TASK("/ws/v1/tasks/{id}", task_ws, ROUTE_WS, "A task and its log, live"),
     TASK("/ws/tasks/{id}", task_ws, ROUTE_WS, "Alias of /ws/v1/tasks/{id}"),

@@ -22,10 +22,10 @@
 struct y_node;
 struct manifest_app {
     const char *name, *description, *branch, *path, *environment;
-    const char *node;                 /* name; NULL = the default node */
-    const char *url;                  /* NULL = not said; else it must be the repository's own */
+    const char *node;                                /* name; NULL = the default node */
+    const char *url;                                 /* NULL = not said; else it must be the repository's own */
     const char *labels, *files, *variables, *policy; /* JSON texts: object, array, object, object */
-    const char *document;             /* JSON of the whole document */
+    const char *document;                            /* JSON of the whole document */
     const char *file;
     const struct y_node *at, *node_at, *url_at; /* places, for errors found later */
 };

@@ -18,7 +18,8 @@ static bool is_yaml(const char *path) { return z_ends(path, ".yaml") || z_ends(p
 static err_t read_all(struct apply *x, const char *mirror) {
     struct git_entry *entries;
     size_t n;
-    err_t e = git_list(x->a, mirror, x->sha, MANIFEST_DIR, false, MANIFEST_MAX_FILES, deadline_in(SECONDS(30)), &entries, &n);
+    err_t e =
+        git_list(x->a, mirror, x->sha, MANIFEST_DIR, false, MANIFEST_MAX_FILES, deadline_in(SECONDS(30)), &entries, &n);
     if (e)
         return e->code == ERR_NOT_FOUND ? NULL : e;
     for (size_t i = 0; i < n; i++) {
@@ -39,9 +40,11 @@ static err_t check_node(struct pg *tx, struct apply *x, const struct manifest_ap
     struct pg_result *r;
     TRY(pg_rows(tx, x->a, SQL_MANIFESTS_NODE, PG_ARGS(pg_uuid(x->scope_id), pg_text(m->node)), &r));
     if (r->rows == 0)
-        return y_error(ERR_INVALID, m->node_at, "spec.environments[].node", "there is no node '%s' this repository can use", m->node ? m->node : "default");
+        return y_error(ERR_INVALID, m->node_at, "spec.environments[].node",
+                       "there is no node '%s' this repository can use", m->node ? m->node : "default");
     if (c->may_use_node == NULL || !c->may_use_node(c->ctx, x->user_id, pg_cell(r, 0, 1)))
-        return y_error(ERR_FORBIDDEN, m->node_at, "spec.environments[].node", "whoever configured the repository may not deploy to node '%s' (node:use)",
+        return y_error(ERR_FORBIDDEN, m->node_at, "spec.environments[].node",
+                       "whoever configured the repository may not deploy to node '%s' (node:use)",
                        m->node ? m->node : "default");
     *ret_id = pg_cell(r, 0, 0);
     return NULL;
@@ -50,37 +53,48 @@ static err_t check_node(struct pg *tx, struct apply *x, const struct manifest_ap
 static err_t tell(struct pg *tx, struct apply *x, const char *id) {
     struct str text;
     struct uuid_text job;
-    struct job_spec refresh = {.kind = JOB_REFRESH, .key = arena_printf(x->a, "app:%s", id), .scope_id = id, .object_kind = "application", .object_id = id,
-                               .coalesce = true, .priority = 5};
+    struct job_spec refresh = {.kind = JOB_REFRESH,
+                               .key = arena_printf(x->a, "app:%s", id),
+                               .scope_id = id,
+                               .object_kind = "application",
+                               .object_id = id,
+                               .coalesce = true,
+                               .priority = 5};
     x->changed++;
     TRY(jobs_enqueue(tx, &refresh, &job, NULL));
     TRY(pg_json_text(tx, x->a, SQL_GITOPS_APP_EVENT, PG_ARGS(pg_uuid(id)), "application", &text));
-    TRY(bus_publish(tx, "application.changed", x->scope_id, "application", id, arena_printf(x->a, "{\"id\":\"%s\"}", id)));
+    TRY(bus_publish(tx, "application.changed", x->scope_id, "application", id,
+                    arena_printf(x->a, "{\"id\":\"%s\"}", id)));
     return bus_publish(tx, "application.status", x->scope_id, "application", id, text.p);
 }
 
 static err_t insert(struct pg *tx, struct apply *x, const struct manifest_app *m, const char *node) {
     const char *id = uuid7_new(x->a);
     TRY(pg_exec(tx, SQL_MANIFESTS_INSERT,
-                PG_ARGS(pg_uuid(id), pg_uuid(x->scope_id), pg_text(m->name), pg_uuid(x->repo_id), pg_text(m->branch), pg_text(m->path), pg_json(m->files),
-                        pg_uuid(node), pg_text(m->environment), pg_json(m->variables), pg_json(m->policy), pg_text(m->description), pg_json(m->labels),
+                PG_ARGS(pg_uuid(id), pg_uuid(x->scope_id), pg_text(m->name), pg_uuid(x->repo_id), pg_text(m->branch),
+                        pg_text(m->path), pg_json(m->files), pg_uuid(node), pg_text(m->environment),
+                        pg_json(m->variables), pg_json(m->policy), pg_text(m->description), pg_json(m->labels),
                         pg_json(m->document), pg_text(m->file), pg_int(m->at->line), pg_int(m->at->col)),
                 NULL));
     return tell(tx, x, id);
 }
 
-static err_t update(struct pg *tx, struct apply *x, const struct manifest_app *m, const char *node, const struct pg_result *old) {
+static err_t update(struct pg *tx, struct apply *x, const struct manifest_app *m, const char *node,
+                    const struct pg_result *old) {
     int64_t n = 0;
     const char *id = pg_cell(old, 0, 0);
     if (pg_cell_bool(old, 0, 5))
         return NULL;
     if (!z_eq(pg_cell(old, 0, 1), "git") || !z_eq(pg_cell(old, 0, 2), x->repo_id))
-        return y_error(ERR_CONFLICT, m->at, "metadata.name", "an application called '%s' exists already and does not come from this file", m->name);
+        return y_error(ERR_CONFLICT, m->at, "metadata.name",
+                       "an application called '%s' exists already and does not come from this file", m->name);
     if (pg_cell(old, 0, 4) && pg_cell(old, 0, 3) && !z_eq(pg_cell(old, 0, 3), node))
-        return y_error(ERR_CONFLICT, m->node_at, "spec.environments[].node", "'%s' runs on another node; delete it there before moving it", m->name);
+        return y_error(ERR_CONFLICT, m->node_at, "spec.environments[].node",
+                       "'%s' runs on another node; delete it there before moving it", m->name);
     TRY(pg_exec(tx, SQL_MANIFESTS_UPDATE,
-                PG_ARGS(pg_uuid(id), pg_text(m->branch), pg_text(m->path), pg_json(m->files), pg_uuid(node), pg_text(m->environment), pg_json(m->variables),
-                        pg_json(m->policy), pg_text(m->description), pg_json(m->labels), pg_json(m->document), pg_text(m->file), pg_int(m->at->line),
+                PG_ARGS(pg_uuid(id), pg_text(m->branch), pg_text(m->path), pg_json(m->files), pg_uuid(node),
+                        pg_text(m->environment), pg_json(m->variables), pg_json(m->policy), pg_text(m->description),
+                        pg_json(m->labels), pg_json(m->document), pg_text(m->file), pg_int(m->at->line),
                         pg_int(m->at->col)),
                 &n));
     return n ? tell(tx, x, id) : NULL;
@@ -90,7 +104,8 @@ static err_t apply_one(struct pg *tx, struct apply *x, const struct manifest_app
     struct pg_result *old;
     const char *node;
     if (m->url && !z_eq(m->url, x->url))
-        return y_error(ERR_INVALID, m->url_at, "spec.repository.url", "an application is deployed from the repository its manifest is in; leave url out");
+        return y_error(ERR_INVALID, m->url_at, "spec.repository.url",
+                       "an application is deployed from the repository its manifest is in; leave url out");
     TRY(check_node(tx, x, m, &node));
     TRY(pg_rows(tx, x->a, SQL_MANIFESTS_FIND, PG_ARGS(pg_uuid(x->scope_id), pg_text(m->name)), &old));
     return old->rows ? update(tx, x, m, node, old) : insert(tx, x, m, node);
@@ -101,8 +116,9 @@ static err_t apply_one(struct pg *tx, struct apply *x, const struct manifest_app
 static err_t release_others(struct pg *tx, struct apply *x) {
     struct json *names = json_array(x->a);
     struct pg_result *r;
-    for vec_each (m, &x->apps)
-        json_push(x->a, names, json_string(x->a, m->name));
+    for
+        vec_each(m, &x->apps)
+            json_push(x->a, names, json_string(x->a, m->name));
     TRY(pg_rows(tx, x->a, SQL_MANIFESTS_RELEASE, PG_ARGS(pg_uuid(x->repo_id), pg_json(json_to_text(x->a, names))), &r));
     for (size_t i = 0; i < r->rows; i++)
         TRY(tell(tx, x, pg_cell(r, i, 0)));
@@ -114,9 +130,11 @@ static err_t apply_tx(struct pg *tx, void *arg) {
     const struct gitops_conf *c = &x->g->conf;
     x->changed = 0;
     if (x->apps.n && (c->may_create == NULL || !c->may_create(c->ctx, x->user_id, x->scope_id)))
-        return y_error(ERR_FORBIDDEN, x->apps.v[0].at, NULL, "whoever configured the repository may not create applications in its project");
-    for vec_each (m, &x->apps)
-        TRY(apply_one(tx, x, m));
+        return y_error(ERR_FORBIDDEN, x->apps.v[0].at, NULL,
+                       "whoever configured the repository may not create applications in its project");
+    for
+        vec_each(m, &x->apps)
+            TRY(apply_one(tx, x, m));
     TRY(release_others(tx, x));
     return pg_exec(tx, SQL_MANIFESTS_DONE, PG_ARGS(pg_uuid(x->repo_id), pg_text(x->sha), PG_NULL), NULL);
 }
@@ -150,7 +168,8 @@ err_t manifests_apply(struct gitops *g, struct job *job, const char *repo_id, co
     if (x.error == NULL)
         x.error = job_tx(job, apply_tx, &x);
     if (x.error == NULL && x.changed)
-        job_log(job, "info", "manifests", "%u applications changed by %zu manifests of %.12s", x.changed, x.apps.n, sha);
+        job_log(job, "info", "manifests", "%u applications changed by %zu manifests of %.12s", x.changed, x.apps.n,
+                sha);
     if (x.error == NULL || !is_ours(x.error))
         return x.error;
     job_log(job, "warning", "manifests", "%s", x.error->message);

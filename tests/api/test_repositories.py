@@ -204,8 +204,8 @@ def test_a_credential_stays_with_its_host(owner, repo, https, authority, make_re
     assert r.status_code == 422 and r.json()["error"]["field"] == "/auth"
     assert other.seen == []
     owner.patch(f"/repositories/{good['id']}", {"url": other.url, "auth": {"type": "token", "token": TOKEN}}, good["version"], expect=200)
+    until(lambda: other.seen, what="a poll of the new place")
     polled(owner, good)
-    assert other.seen
 
 
 def test_ssh_with_a_pinned_key(owner, repo, sshd, make_repository):

@@ -60,12 +60,14 @@ export async function attacks({ server, browser, page, step, problems }) {
     await other.goto(elsewhere);
     const [answer] = await Promise.all([other.waitForResponse((r) => r.request().method() === "POST"), other.evaluate(() => document.getElementById("f").submit())]);
     ensure([403, 415].includes(answer.status()), `organizations answered ${answer.status()}`);
+    await other.waitForURL(/organizations/);
     ensure((await organizations()) === before, "the forged organization exists");
     if (answer.status() === 403) ensure(/CSRF/.test(await answer.text()), "403 without CSRF");
   });
   await step("FE3 a login form of another origin is refused", async () => {
     await other.goto(elsewhere);
     const [answer] = await Promise.all([other.waitForResponse((r) => r.request().method() === "POST"), other.evaluate(() => document.getElementById("l").submit())]);
+    await other.waitForURL(/auth\/login/);
     ensure([403, 415].includes(answer.status()), `login answered ${answer.status()}`);
   });
   await step("FE3 fetch of another origin reads and changes nothing", async () => {
@@ -81,6 +83,7 @@ export async function attacks({ server, browser, page, step, problems }) {
     }, BASE_URL);
     ensure(Object.values(result).every((r) => r === "refused"), JSON.stringify(result));
     ensure((await organizations()) === before, "a forged organization exists");
+    problems.length = 0; // the browser reports what it refused, as it should
   });
   await step("FE3 a write with cookies but without the header or with a foreign origin is 403 CSRF", async () => {
     const bare = await page.evaluate(async () => {
@@ -100,6 +103,7 @@ export async function attacks({ server, browser, page, step, problems }) {
       s.onerror = () => done(false);
     }), `${BASE_URL.replace(/^http/, "ws")}/ws/v1/events`);
     ensure(!opened, "it opened");
+    problems.length = 0;
   });
   await step("FE3 no page of another origin can frame the UI", async () => {
     await other.goto(elsewhere);
@@ -120,7 +124,7 @@ export async function attacks({ server, browser, page, step, problems }) {
     ensure(/frame-ancestors 'none'/.test(headers.get("content-security-policy")) && headers.get("x-frame-options") === "DENY", "headers");
     const frame = other.frames().find((f) => f !== other.mainFrame());
     ensure(!frame || !(await frame.locator("#root *").count().catch(() => 0)), `framed: ${framed}`);
-    problems.length = 0; // the browser reports the refused frame, as it should
+    problems.length = 0;
   });
   await other.close();
   problems.length = 0;

@@ -160,7 +160,7 @@ export async function journey({ server, page, step, setWorld }) {
   });
   await step("rollback asks, runs and holds", async () => {
     const before = (await app()).sync.deployedCommit;
-    await page.getByRole("button", { name: /Roll back to number/ }).first().click();
+    await page.getByRole("button", { name: /Roll back to number/ }).last().click();
     await page.getByRole("dialog").getByRole("button", { name: "Roll back", exact: true }).click();
     await page.getByText(/^Rollback of .* finished/).first().waitFor({ timeout: 40_000 });
     await until("an older commit is deployed", async () => (await app()).sync.deployedCommit !== before);
@@ -224,8 +224,8 @@ export async function journey({ server, page, step, setWorld }) {
     const dialog = page.getByRole("dialog");
     await dialog.getByLabel("User name").fill("grace");
     await dialog.getByLabel("E-mail").fill("grace@example.org");
-    await dialog.getByLabel("Name", { exact: true }).fill("Grace Hopper");
-    await dialog.getByLabel(/password/i).first().fill("a long first phrase 77");
+    await dialog.getByLabel("Full name").fill("Grace Hopper");
+    await dialog.getByLabel("First password").fill("a long first phrase 77");
     await dialog.getByRole("button", { name: /Create|Add/ }).click();
     await page.getByText("grace@example.org").waitFor();
   });

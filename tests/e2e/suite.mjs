@@ -33,7 +33,8 @@ async function finish(code) {
 }
 process.on("SIGTERM", () => void finish(143));
 process.on("SIGINT", () => void finish(130));
-process.on("unhandledRejection", (e) => {
+process.on("uncaughtException", (e) => {
+  if (stopping) return; // what was under way loses its browser
   console.log(`FAIL ${e?.stack ?? e}`);
   results.failed++;
   void finish(1);
@@ -54,6 +55,7 @@ async function step(name, run) {
     console.log(`FAIL ${name}: ${e.message.split("\n").slice(0, 5).join(" ")}`);
     const shots = process.env.DF_E2E_OUT;
     if (shots) await page.screenshot({ path: `${shots}/failed-${results.failed}.png` }).catch(() => {});
+    await page.keyboard.press("Escape").catch(() => {}); // a dialog left open would fail the next steps, too
     return false;
   }
 }

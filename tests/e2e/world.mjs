@@ -116,6 +116,7 @@ export class World {
   /** Organization, project, repository; no application yet. */
   static async make(server) {
     const w = new World();
+    w.clean(); // a killed run leaves its containers
     w.server = server;
     w.git = new Repository(server.folder);
     w.head = w.git.push("Shop: page, interface, worker and store", {

@@ -11,21 +11,23 @@ export function watchTask(id: string, name: string): void {
   useOwnTasks.setState((s) => ({ names: { ...s.names, [id]: name } }));
 }
 
+/** Tells the end of one own task, once. */
+function announce(id: string, name: string): void {
+  const task = useLive.getState().tasks[id];
+  if (!task || task.state === "queued" || task.state === "running") return;
+  const { [id]: _, ...rest } = useOwnTasks.getState().names;
+  useOwnTasks.setState({ names: rest });
+  const link = { to: `/tasks/${id}`, label: "View" };
+  if (task.state === "succeeded") notify({ severity: "success", title: `${name} finished`, link });
+  else if (task.state === "cancelled") notify({ severity: "info", title: `${name} was cancelled`, link });
+  else notify({ severity: "error", title: `${name} failed`, text: task.error ? `${task.error.code}: ${task.error.message}` : undefined, link });
+}
+
 /** Tells the end of own tasks; installed once by the shell. Returns the function that stops it. */
 export function announceTasks(): () => void {
   return useLive.subscribe((state, before) => {
     if (state.tasks === before.tasks) return;
-    const { names } = useOwnTasks.getState();
-    for (const [id, name] of Object.entries(names)) {
-      const task = state.tasks[id];
-      if (!task || task.state === "queued" || task.state === "running") continue;
-      const { [id]: _, ...rest } = useOwnTasks.getState().names;
-      useOwnTasks.setState({ names: rest });
-      const link = { to: `/tasks/${id}`, label: "View" };
-      if (task.state === "succeeded") notify({ severity: "success", title: `${name} finished`, link });
-      else if (task.state === "cancelled") notify({ severity: "info", title: `${name} was cancelled`, link });
-      else notify({ severity: "error", title: `${name} failed`, text: task.error ? `${task.error.code}: ${task.error.message}` : undefined, link });
-    }
+    for (const [id, name] of Object.entries(useOwnTasks.getState().names)) announce(id, name);
   });
 }
 
@@ -37,8 +39,9 @@ export function useAction(): { busy: string | null; run: (name: string, action: 
     try {
       const result = await action();
       if (isTask(result)) {
-        watchTask(result.id, name);
         notify({ severity: "info", title: `${name} started`, link: { to: `/tasks/${result.id}`, label: "View" } });
+        watchTask(result.id, name);
+        announce(result.id, name); // the event of a quick task arrives before the answer to the request
       } else notify({ severity: "success", title: `${name} done` });
       return result ?? true;
     } catch (error) {

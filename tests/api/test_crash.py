@@ -25,7 +25,7 @@ import live
 
 SERVERS = 3
 LEASE_S = 2
-SETTLE_S = 60
+SETTLE_S = 120
 WALK = ["sync.claimed", "sync.after_resolve", "sync.before_record", "sync.recorded", "sync.after_render", "sync.after_plan",
         "sync.after_apply", "sync.before_finish", "sync.after_finish"]
 # What the plans of the two revisions do; test_plans_have_every_kind_of_operation compares with the real plans.

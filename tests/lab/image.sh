@@ -110,7 +110,7 @@ runs_healthy() {
 not_root() { [ "$(docker exec "$CONTAINER" id -u)" = 65532 ]; }
 serves_ui() { docker exec "$CONTAINER" bash -c 'exec 3<>/dev/tcp/127.0.0.1/8080; printf "GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n" >&3; grep -qi "<div id" <&3'; }
 says_password() { docker logs "$CONTAINER" 2>&1 | grep -q 'First login'; }
-own_postgres() { docker exec "$CONTAINER" bash -c 'for p in /proc/[0-9]*/cmdline; do tr "\0" " " <$p; echo; done 2>/dev/null' | grep -q 'postgres.* -D /var/lib/dockflow'; }
+own_postgres() { docker exec "$CONTAINER" test -s /var/lib/dockflow/postgres/data/postmaster.pid; }
 survives_restart() { docker restart -t 40 "$CONTAINER" >/dev/null && runs_healthy; }
 stops_tidily() { docker stop -t 40 "$CONTAINER" >/dev/null && [ "$(docker inspect -f '{{.State.ExitCode}}' "$CONTAINER")" = 0 ]; }
 

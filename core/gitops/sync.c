@@ -264,12 +264,11 @@ static err_t make_plan(struct sync *s) {
 /* Where a path of this machine really leads: as far as it exists, the rest as it is written. A container with a folder of the host
  * can put a link into it. */
 static bool real_path(void *ctx, const char *path, char *out, size_t size) {
-    char head[PATH_MAX], real[PATH_MAX];
+    char real[PATH_MAX], *head = arena_strdup(arena_current(), path);
     size_t n = strlen(path);
     (void)ctx;
-    if (n >= sizeof(head))
+    if (n >= PATH_MAX)
         return false;
-    memcpy(head, path, n + 1);
     while (realpath(head, real) == NULL) {
         while (n > 0 && head[--n] != '/')
             ;

@@ -213,7 +213,8 @@ static void plan_create(struct planner *p, struct slot *slot) {
     wait_op(p, slot, NULL, create, start->id);
 }
 
-/* stop -> (free its name) -> remove after the replacement runs. In place: stop -> remove -> network -> create. */
+/* Nothing is lost when a container is replaced, so none of this counts as destructive: its data lives in volumes.
+ * stop -> (free its name) -> remove after the replacement runs. In place: stop -> remove -> network -> create. */
 static void plan_retire(struct planner *p, struct slot *slot, const struct observed_container *old) {
     struct op *op;
     bool replaced = planner_op(p, op_idf(p, "create", slot->s->name, slot->number)) != NULL;
@@ -221,7 +222,6 @@ static void plan_retire(struct planner *p, struct slot *slot, const struct obser
     if (is_running(old)) {
         op = old_op(p, OP_STOP, "stop", old);
         op_cause(p, op, "replaced", "it is replaced", NULL, NULL);
-        op->destructive = true;
         last = op->id;
         if (replaced && !slot->in_place)
             op_after(p, planner_op(p, op_idf(p, "start", slot->s->name, slot->number)), last);
@@ -237,8 +237,6 @@ static void plan_retire(struct planner *p, struct slot *slot, const struct obser
             op_after(p, rename_new, last);
     }
     op = old_op(p, OP_REMOVE, "remove", old);
-    op->destructive = true;
-    op->reversible = false;
     op_cause(p, op, "replaced", "it is replaced", NULL, NULL);
     op_after(p, op, last);
     if (!slot->in_place) {

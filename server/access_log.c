@@ -54,6 +54,6 @@ void access_log(struct xchg *x) {
     const char *method = http_method_parse(x->r.method, &m) ? http_method_name(m) : x->head ? "HEAD" : "other";
     metric_add(requests, (const char *const[]){method, route, status_text(status)}, 1);
     metric_observe(seconds, (const char *const[]){route}, (double)us / 1e6);
-    if (SRV.conf.access_log || (x->out.error != NULL && status >= 500))
+    if ((SRV.conf.access_log && log_enabled(LOG_INFO)) || (x->out.error != NULL && status >= 500))
         log_line(x, route, status, us);
 }

@@ -76,7 +76,8 @@ static err_t on_audit(struct request *r, const struct audit_note *note, int stat
     return api_audit(r, r->route->audit, outcome, &c, failure);
 }
 
-static err_t on_authorize(struct request *r, const char *permission, const char *read_permission, const char *scope_id) {
+static err_t on_authorize(struct request *r, const char *permission, const char *read_permission,
+                          const char *scope_id) {
     err_t e = app_authorize(r, permission, read_permission, scope_id);
     if (e && err_code_http(e->code) == 403 && r->route->audit)
         err_ignore(on_audit(r, &(struct audit_note){0}, 403, e));
@@ -93,7 +94,8 @@ static struct seal_place claim_place(struct request *r, const struct claim *c) {
     return (struct seal_place){"idempotency_keys", "body", arena_printf(r->a, "%s %s", c->principal, c->key)};
 }
 
-static err_t kept_answer(struct request *r, const struct claim *c, const struct pg_result *res, struct idempotent_reply *ret) {
+static err_t kept_answer(struct request *r, const struct claim *c, const struct pg_result *res,
+                         struct idempotent_reply *ret) {
     struct json *head;
     struct str blob;
     struct seal_place at = claim_place(r, c);
@@ -108,15 +110,17 @@ static err_t kept_answer(struct request *r, const struct claim *c, const struct 
     return unseal(r->a, platform()->keys, &at, blob, &ret->body);
 }
 
-static err_t on_idempotency_begin(struct request *r, const char *key, const char *body_sha256, struct idempotent_reply *ret) {
+static err_t on_idempotency_begin(struct request *r, const char *key, const char *body_sha256,
+                                  struct idempotent_reply *ret) {
     if (r->who->user_id == NULL)
         return NULL;
     struct claim *c = arena_new_obj(r->a, struct claim);
     *c = (struct claim){r->who->user_id, key};
     struct pg_result *res;
     TRY(pg_one(platform()->db, r->a, SQL_API_IDEMPOTENCY_BEGIN,
-               PG_ARGS(pg_uuid(c->principal), pg_text(key), pg_text(str_z(r->a, r->method)), pg_text(str_z(r->a, r->path)), pg_text(body_sha256)), "claim",
-               &res));
+               PG_ARGS(pg_uuid(c->principal), pg_text(key), pg_text(str_z(r->a, r->method)),
+                       pg_text(str_z(r->a, r->path)), pg_text(body_sha256)),
+               "claim", &res));
     if (pg_cell_bool(res, 0, 0)) {
         ret->claim = c;
         return NULL;
@@ -142,7 +146,9 @@ static err_t on_idempotency_end(struct request *r, void *claim, const struct ide
     struct seal_place at = claim_place(r, c);
     const char *body = reply->body.n ? bytea_text(r->a, seal(r->a, platform()->keys, &at, reply->body)) : NULL;
     return pg_exec(platform()->db, SQL_API_IDEMPOTENCY_DONE,
-                   PG_ARGS(pg_uuid(c->principal), pg_text(c->key), pg_int(reply->status), pg_json(json_to_text(r->a, head)), pg_text(body)), NULL);
+                   PG_ARGS(pg_uuid(c->principal), pg_text(c->key), pg_int(reply->status),
+                           pg_json(json_to_text(r->a, head)), pg_text(body)),
+                   NULL);
 }
 
 /* ---- ?wait= ---- */

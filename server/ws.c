@@ -11,7 +11,9 @@ static size_t nws;
 
 size_t ws_count(void) { return nws; }
 const struct principal *ws_principal(const struct ws *ws) { return ws->who; }
-struct arena *ws_arena(const struct ws *ws) { return ws->a; }
+struct arena *ws_arena(const struct ws *ws) {
+    return ws->a;
+}
 size_t ws_queued(const struct ws *ws) { return ws->out.n + ws->flying.n; }
 
 static void on_flush(void *arg);

@@ -23,8 +23,8 @@ void random_bytes(void *p, size_t n) {
 static struct {
     pthread_mutex_t lock;
     uint64_t ms;
-    uint64_t hi; /* 12 bits */
-    uint64_t lo; /* 62 bits */
+    uint64_t hi;        /* 12 bits */
+    uint64_t lo;        /* 62 bits */
     uint64_t pool[128]; /* random words for ids to come: one system call for 64 of them */
     unsigned left;
 } last = {.lock = PTHREAD_MUTEX_INITIALIZER};

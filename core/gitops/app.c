@@ -15,8 +15,10 @@ static err_t parse_cell(struct arena *a, const struct pg_result *r, size_t col, 
 }
 
 static void policy_from(const struct json *j, struct sync_policy *p) {
-    *p = (struct sync_policy){.automated = json_get_bool(j, "automated", false), .prune = json_get_bool(j, "prune", false),
-                              .self_heal = json_get_bool(j, "selfHeal", false), .allow_empty = json_get_bool(j, "allowEmpty", false),
+    *p = (struct sync_policy){.automated = json_get_bool(j, "automated", false),
+                              .prune = json_get_bool(j, "prune", false),
+                              .self_heal = json_get_bool(j, "selfHeal", false),
+                              .allow_empty = json_get_bool(j, "allowEmpty", false),
                               .retry_limit = json_get_int(j, "retryLimit", 5)};
 }
 
@@ -28,7 +30,8 @@ err_t app_load(struct pg *db, struct arena *a, const char *id, struct app **ret)
     TRY(parse_cell(a, r, 8, &variables));
     TRY(parse_cell(a, r, 9, &policy));
     struct app *app = arena_new_obj(a, struct app);
-    const char **text[] = {&app->id, &app->name, &app->org_id, &app->scope_id, &app->project_name, &app->path, &app->revision};
+    const char **text[] = {&app->id,           &app->name, &app->org_id,  &app->scope_id,
+                           &app->project_name, &app->path, &app->revision};
     for (size_t i = 0; i < ARRAY_LEN(text); i++)
         *text[i] = pg_cell(r, 0, i);
     app->compose_files = strings_of(a, files, &app->n_compose_files);
@@ -36,12 +39,14 @@ err_t app_load(struct pg *db, struct arena *a, const char *id, struct app **ret)
     policy_from(policy, &app->policy);
     app->suspended = pg_cell_bool(r, 0, 10);
     app->deleting = pg_cell_bool(r, 0, 11);
-    const char **more[] = {&app->node_id, &app->node_name, &app->repo_id, &app->repo_url, &app->repo_branch, &app->repo_auth,
+    const char **more[] = {&app->node_id,       &app->node_name,     &app->repo_id,
+                           &app->repo_url,      &app->repo_branch,   &app->repo_auth,
                            &app->repo_username, &app->repo_host_key, &app->repo_tls_ca};
     for (size_t i = 0; i < ARRAY_LEN(more); i++)
         *more[i] = pg_cell(r, 0, 12 + i);
     app->repo_credentials_sealed = str_of(pg_cell(r, 0, 21) ? pg_cell(r, 0, 21) : "");
-    const char **state[] = {&app->desired_commit, &app->deployed_commit, &app->fenced_commit, &app->last_deployment_id, &app->sync_status, &app->health_status};
+    const char **state[] = {&app->desired_commit,     &app->deployed_commit, &app->fenced_commit,
+                            &app->last_deployment_id, &app->sync_status,     &app->health_status};
     for (size_t i = 0; i < ARRAY_LEN(state); i++)
         *state[i] = pg_cell(r, 0, 22 + i);
     app->version = pg_cell_int(r, 0, 28, 0);

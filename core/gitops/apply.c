@@ -98,7 +98,8 @@ static void launch(struct apply *ap) {
 static void cancel_waits(struct apply *ap) {
     for (size_t i = 0; i < ap->plan->ops.n; i++) {
         enum op_kind k = ap->runs[i].op->kind;
-        bool idle = k == OP_PULL || k == OP_BUILD || k == OP_WAIT_HEALTHY || k == OP_WAIT_COMPLETED || k == OP_WAIT_RUNNING;
+        bool idle =
+            k == OP_PULL || k == OP_BUILD || k == OP_WAIT_HEALTHY || k == OP_WAIT_COMPLETED || k == OP_WAIT_RUNNING;
         if (idle && ap->runs[i].state == OP_RUNNING)
             fiber_cancel(ap->runs[i].fiber);
     }
@@ -122,7 +123,8 @@ static void run_all(struct apply *ap) {
             break;
         err_t e = cond_wait(&ap->changed, ap->conf->deadline);
         if (e && ap->error == NULL)
-            ap->error = err_dup(ap->a, e->code == ERR_TIMEOUT ? err_new(ERR_TIMEOUT, "the deployment did not finish in time") : e);
+            ap->error = err_dup(
+                ap->a, e->code == ERR_TIMEOUT ? err_new(ERR_TIMEOUT, "the deployment did not finish in time") : e);
     }
     drain(ap);
 }

@@ -26,8 +26,8 @@ struct apply_conf {
     const struct source_conf *source; /* for build contexts */
     const struct guard_rights *rights;
     const char *deployment_id;
-    size_t max_parallel;              /* default 8 */
-    uint64_t deadline;                /* of the whole deployment */
+    size_t max_parallel; /* default 8 */
+    uint64_t deadline;   /* of the whole deployment */
     struct apply_hooks hooks;
 };
 /** YIELDS. NULL when every operation succeeded. On failure or cancel: nothing new is started, running waits and transfers are

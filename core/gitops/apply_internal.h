@@ -15,15 +15,15 @@ struct apply {
     struct arena *a;
     const struct apply_conf *conf;
     const struct plan *plan;
-    struct op_run *runs; /* same order as plan->ops */
-    struct map by_id;    /* op id -> struct op_run * */
-    struct map made;     /* create op id -> container id */
+    struct op_run *runs;   /* same order as plan->ops */
+    struct map by_id;      /* op id -> struct op_run * */
+    struct map made;       /* create op id -> container id */
     struct map by_service; /* service -> container id of its first replica, existing or made */
     struct map file_paths; /* files volume -> path on the engine's host */
-    struct map images;   /* ref -> image id */
+    struct map images;     /* ref -> image id */
     struct cond changed;
     size_t running;
-    err_t error;         /* first one, in ap->a */
+    err_t error; /* first one, in ap->a */
 };
 const char *apply_container(struct apply *ap, const struct op *op); /* id it acts on; NULL if its create did not run */
 /** YIELDS. One operation; *ret_after for the record. */

@@ -48,7 +48,9 @@ static err_t build(struct apply *ap, const struct op *op, struct arena *a) {
     const char *context, *dockerfile;
     struct str tar;
     if (b->dockerfile_inline || b->ssh.n || b->additional_contexts.n)
-        return err_new(ERR_NOT_IMPLEMENTED, "service %s: dockerfile_inline, ssh and additional_contexts need BuildKit sessions", op->service);
+        return err_new(ERR_NOT_IMPLEMENTED,
+                       "service %s: dockerfile_inline, ssh and additional_contexts need BuildKit sessions",
+                       op->service);
     TRY(source_build_paths(a, s, &context, &dockerfile));
     TRY(source_build_context(a, ap->conf->source, s, &tar));
     struct spec_kv *args = arena_new_array(a, struct spec_kv, b->args.n + 1);
@@ -64,11 +66,24 @@ static err_t build(struct apply *ap, const struct op *op, struct arena *a) {
     for (size_t i = 0; i < b->tags.n; i++)
         tags[n_tags++] = b->tags.v[i];
     struct transfer t = {ap, op};
-    struct docker_build opt = {.tags = tags, .ntags = n_tags, .dockerfile = dockerfile, .target = b->target, .network = b->network,
-                               .platform = s->service->platform, .args = {args, b->args.n}, .labels = {labels, b->labels.n + 1},
-                               .cache_from = b->cache_from.v, .ncache_from = b->cache_from.n, .extra_hosts = b->extra_hosts.v,
-                               .nextra_hosts = b->extra_hosts.n, .shm_size = b->shm_size == COMPOSE_UNSET ? 0 : b->shm_size,
-                               .no_cache = b->no_cache, .pull = b->pull, .on_log = on_build_line, .on_progress = on_progress, .arg = &t};
+    struct docker_build opt = {.tags = tags,
+                               .ntags = n_tags,
+                               .dockerfile = dockerfile,
+                               .target = b->target,
+                               .network = b->network,
+                               .platform = s->service->platform,
+                               .args = {args, b->args.n},
+                               .labels = {labels, b->labels.n + 1},
+                               .cache_from = b->cache_from.v,
+                               .ncache_from = b->cache_from.n,
+                               .extra_hosts = b->extra_hosts.v,
+                               .nextra_hosts = b->extra_hosts.n,
+                               .shm_size = b->shm_size == COMPOSE_UNSET ? 0 : b->shm_size,
+                               .no_cache = b->no_cache,
+                               .pull = b->pull,
+                               .on_log = on_build_line,
+                               .on_progress = on_progress,
+                               .arg = &t};
     opt.source = next_bytes;
     opt.source_arg = &tar;
     const char *id;
@@ -77,8 +92,13 @@ static err_t build(struct apply *ap, const struct op *op, struct arena *a) {
 
 static err_t pull(struct apply *ap, const struct op *op, struct arena *a) {
     struct transfer t = {ap, op};
-    const struct registry_auth *auth = ap->conf->hooks.registry_auth ? ap->conf->hooks.registry_auth(ap->conf->hooks.ctx, op->object) : NULL;
-    struct docker_pull opt = {.ref = op->object, .platform = service_of(ap, op)->service->platform, .auth = auth, .on_progress = on_progress, .arg = &t};
+    const struct registry_auth *auth =
+        ap->conf->hooks.registry_auth ? ap->conf->hooks.registry_auth(ap->conf->hooks.ctx, op->object) : NULL;
+    struct docker_pull opt = {.ref = op->object,
+                              .platform = service_of(ap, op)->service->platform,
+                              .auth = auth,
+                              .on_progress = on_progress,
+                              .arg = &t};
     const char *digest;
     return docker_image_pull(ap->conf->docker, a, &opt, ap->conf->deadline, &digest);
 }
@@ -113,11 +133,19 @@ static err_t image_id(struct apply *ap, struct arena *a, const char *ref, const 
 static err_t fill_volume(struct apply *ap, struct arena *a, const struct desired_file_set *f, const char *image) {
     const char *name = arena_printf(a, "%s" FILES_HELPER_SUFFIX, f->volume);
     const char *const command[] = {"/dockflow-files"};
-    struct spec_kv volume_labels[] = {{"com.docker.compose.project", ap->plan->project}, {LABEL_APP, ap->plan->app_id}, {LABEL_FILES, f->digest}};
+    struct spec_kv volume_labels[] = {
+        {"com.docker.compose.project", ap->plan->project}, {LABEL_APP, ap->plan->app_id}, {LABEL_FILES, f->digest}};
     struct spec_kv labels[] = {{LABEL_APP, ap->plan->app_id}, {LABEL_FILES, f->volume}};
-    struct spec_mount mount = {.type = SPEC_MOUNT_VOLUME, .source = f->volume, .target = "/dockflow-files", .no_copy = true,
+    struct spec_mount mount = {.type = SPEC_MOUNT_VOLUME,
+                               .source = f->volume,
+                               .target = "/dockflow-files",
+                               .no_copy = true,
                                .labels = {volume_labels, ARRAY_LEN(volume_labels)}};
-    struct container_spec spec = {.name = name, .image = image, .command = {command, 1, true}, .labels = {labels, ARRAY_LEN(labels)}, .network_mode = "none"};
+    struct container_spec spec = {.name = name,
+                                  .image = image,
+                                  .command = {command, 1, true},
+                                  .labels = {labels, ARRAY_LEN(labels)},
+                                  .network_mode = "none"};
     spec.mounts.v = &mount;
     spec.mounts.n = 1;
     struct str tar;
@@ -135,8 +163,12 @@ err_t apply_put_files(struct apply *ap, const struct op *op, struct arena *a) {
     return fill_volume(ap, a, &s->files[op->file_index], s->image);
 }
 
-static const char *files_path(void *ctx, const char *volume) { return map_getz(&((struct apply *)ctx)->file_paths, volume); }
-static const char *service_container(void *ctx, const char *service) { return map_getz(&((struct apply *)ctx)->by_service, service); }
+static const char *files_path(void *ctx, const char *volume) {
+    return map_getz(&((struct apply *)ctx)->file_paths, volume);
+}
+static const char *service_container(void *ctx, const char *service) {
+    return map_getz(&((struct apply *)ctx)->by_service, service);
+}
 
 static err_t learn_paths(struct apply *ap, struct arena *a, const struct desired_service *s) {
     for (size_t i = 0; i < s->n_files; i++) {
@@ -152,7 +184,8 @@ static err_t learn_paths(struct apply *ap, struct arena *a, const struct desired
 /* --- containers --- */
 
 /* A crash between the engine's create and our record leaves the container: same name, same hash, never started. */
-static err_t adopt_leftover(struct apply *ap, struct arena *a, const struct container_spec *spec, const char *hash, err_t conflict, const char **ret_id) {
+static err_t adopt_leftover(struct apply *ap, struct arena *a, const struct container_spec *spec, const char *hash,
+                            err_t conflict, const char **ret_id) {
     struct docker_container_info *info;
     TRY(docker_container_inspect(ap->conf->docker, a, spec->name, call_deadline(ap), &info));
     const char *app = json_get_str(info->labels, LABEL_APP);
@@ -189,8 +222,14 @@ static bool own_container(void *ctx, const char *ref) {
 
 err_t apply_create(struct apply *ap, const struct op *op, struct arena *a, struct json **ret_after) {
     const struct desired_service *s = service_of(ap, op);
-    struct map_input in = {.want = ap->plan->desired, .service = s, .number = op->number, .name = op->new_name,
-                           .deployment_id = ap->conf->deployment_id, .files_path = files_path, .service_container = service_container, .ctx = ap};
+    struct map_input in = {.want = ap->plan->desired,
+                           .service = s,
+                           .number = op->number,
+                           .name = op->new_name,
+                           .deployment_id = ap->conf->deployment_id,
+                           .files_path = files_path,
+                           .service_container = service_container,
+                           .ctx = ap};
     struct container_spec spec;
     struct docker_created *made;
     const char *id;
@@ -226,12 +265,14 @@ static err_t connect(struct apply *ap, const struct op *op, struct arena *a) {
             continue;
         struct spec_network ep;
         spec_map_endpoint(a, ap->plan->desired, s->service, &s->service->networks[i], op->object, &ep);
-        err_t e = docker_network_connect(ap->conf->docker, a, ep.name, op->container_id, &ep, ap->conf->rights, call_deadline(ap));
+        err_t e = docker_network_connect(ap->conf->docker, a, ep.name, op->container_id, &ep, ap->conf->rights,
+                                         call_deadline(ap));
         if (e == NULL || e->code == ERR_CANCELLED)
             return e;
         /* A stale endpoint of a crashed engine: force it off once. */
         TRY(docker_network_disconnect(ap->conf->docker, ep.name, op->container_id, true, call_deadline(ap)));
-        return docker_network_connect(ap->conf->docker, a, ep.name, op->container_id, &ep, ap->conf->rights, call_deadline(ap));
+        return docker_network_connect(ap->conf->docker, a, ep.name, op->container_id, &ep, ap->conf->rights,
+                                      call_deadline(ap));
     }
     return NULL;
 }
@@ -284,7 +325,8 @@ static err_t stop(struct apply *ap, const struct op *op, struct arena *a) {
     if (e)
         return e->code == ERR_NOT_FOUND ? NULL : e;
     int64_t grace = json_int_or(json_get(info->config, "StopTimeout"), 10);
-    e = docker_container_stop(ap->conf->docker, op->container_id, -1, NULL, deadline_in((uint64_t)(grace < 0 ? 0 : grace) * 1000 + CALL));
+    e = docker_container_stop(ap->conf->docker, op->container_id, -1, NULL,
+                              deadline_in((uint64_t)(grace < 0 ? 0 : grace) * 1000 + CALL));
     return e && e->code == ERR_NOT_FOUND ? NULL : e;
 }
 

@@ -53,7 +53,8 @@ static bool replacement_confirmed(struct apply *ap, const struct op *stop) {
 
 static void restore_old(struct apply *ap, const struct op_run *stop) {
     const struct op *op = stop->op;
-    const struct op_run *removed = old_run(ap, "remove", op->container_id), *renamed = old_run(ap, "rename", op->container_id);
+    const struct op_run *removed = old_run(ap, "remove", op->container_id),
+                        *renamed = old_run(ap, "rename", op->container_id);
     if (begun(removed) || replacement_confirmed(ap, op))
         return;
     if (begun(renamed))

@@ -15,7 +15,8 @@ static const char *last_output(struct apply *ap, struct arena *a, const char *id
     return text.n ? str_z(a, text) : NULL;
 }
 
-static err_t failed(struct apply *ap, struct arena *a, const struct op *op, const char *id, enum err_code code, const char *what) {
+static err_t failed(struct apply *ap, struct arena *a, const struct op *op, const char *id, enum err_code code,
+                    const char *what) {
     err_t e = err_detail(err_new(code, "service %s: %s", op->service, what), "service", op->service);
     const char *out = last_output(ap, a, id);
     return out ? err_detail(e, "output", out) : e;
@@ -28,7 +29,8 @@ static err_t wait_running(struct apply *ap, const struct op *op, const char *id,
         struct docker_container_info *info;
         TRY(docker_container_inspect(ap->conf->docker, a, id, deadline_in(DOCKER_CALL_TIMEOUT), &info));
         if (z_eq(info->state, "restarting") || info->restart_count > 0)
-            return failed(ap, a, op, id, ERR_DEPLOYMENT_FAILED, arena_printf(a, "the container keeps restarting (exit code %d)", info->exit_code));
+            return failed(ap, a, op, id, ERR_DEPLOYMENT_FAILED,
+                          arena_printf(a, "the container keeps restarting (exit code %d)", info->exit_code));
         return NULL;
     }
     TRY(e);
@@ -62,11 +64,15 @@ static err_t wait_healthy(struct apply *ap, const struct op *op, const char *id,
         if (z_eq(info->health, "none"))
             return wait_running(ap, op, id, a);
         if (!info->running)
-            return failed(ap, a, op, id, ERR_HEALTH_CHECK_FAILED, arena_printf(a, "the container exited with code %d before it was healthy", info->exit_code));
+            return failed(ap, a, op, id, ERR_HEALTH_CHECK_FAILED,
+                          arena_printf(a, "the container exited with code %d before it was healthy", info->exit_code));
         if (z_eq(info->health, "unhealthy"))
-            return err_detail(failed(ap, a, op, id, ERR_HEALTH_CHECK_FAILED, "the container is unhealthy"), "probe", last_probe(a, info));
+            return err_detail(failed(ap, a, op, id, ERR_HEALTH_CHECK_FAILED, "the container is unhealthy"), "probe",
+                              last_probe(a, info));
         if (clock_mono_ms() > until)
-            return err_detail(failed(ap, a, op, id, ERR_HEALTH_CHECK_FAILED, "the container did not become healthy in time"), "probe", last_probe(a, info));
+            return err_detail(
+                failed(ap, a, op, id, ERR_HEALTH_CHECK_FAILED, "the container did not become healthy in time"), "probe",
+                last_probe(a, info));
         arena_rewind(a, mark);
         TRY(fiber_sleep(POLL));
     }
@@ -78,7 +84,8 @@ static err_t wait_completed(struct apply *ap, const struct op *op, const char *i
     if (e && e->code == ERR_TIMEOUT)
         return failed(ap, a, op, id, ERR_DEPLOYMENT_FAILED, "did not complete in time");
     TRY(e);
-    return code == 0 ? NULL : failed(ap, a, op, id, ERR_DEPLOYMENT_FAILED, arena_printf(a, "ended with exit code %d", code));
+    return code == 0 ? NULL
+                     : failed(ap, a, op, id, ERR_DEPLOYMENT_FAILED, arena_printf(a, "ended with exit code %d", code));
 }
 
 err_t apply_wait(struct apply *ap, const struct op *op, struct arena *a) {

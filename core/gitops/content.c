@@ -7,11 +7,13 @@
 void content_seal(struct arena *a, struct content *c) {
     struct sha256 h;
     sha256_init(&h);
-    for vec_each (f, &c->files) {
-        const char *head = arena_printf(a, "%zu:%s %o %u %u %d %zu\n", strlen(f->path), f->path, f->mode, f->uid, f->gid, f->dir, f->text.n);
-        sha256_update(&h, head, strlen(head));
-        sha256_update(&h, f->text.p, f->text.n);
-    }
+    for
+        vec_each(f, &c->files) {
+            const char *head = arena_printf(a, "%zu:%s %o %u %u %d %zu\n", strlen(f->path), f->path, f->mode, f->uid,
+                                            f->gid, f->dir, f->text.n);
+            sha256_update(&h, head, strlen(head));
+            sha256_update(&h, f->text.p, f->text.n);
+        }
     uint8_t out[32];
     char hex[65];
     sha256_final(&h, out);
@@ -19,7 +21,8 @@ void content_seal(struct arena *a, struct content *c) {
     c->digest = arena_strdup(a, hex);
 }
 
-struct content *content_from_text(struct arena *a, const char *as, struct str text, uint32_t mode, uint32_t uid, uint32_t gid) {
+struct content *content_from_text(struct arena *a, const char *as, struct str text, uint32_t mode, uint32_t uid,
+                                  uint32_t gid) {
     struct content *c = arena_new_obj(a, struct content);
     *vec_push(a, &c->files) = (struct content_file){.path = as, .mode = mode, .uid = uid, .gid = gid, .text = text};
     c->bytes = text.n;
@@ -27,11 +30,12 @@ struct content *content_from_text(struct arena *a, const char *as, struct str te
     return c;
 }
 
-static err_t add_entry(struct arena *a, const struct content_source *src, const char *dir, const struct git_entry *e, struct content *c) {
+static err_t add_entry(struct arena *a, const struct content_source *src, const char *dir, const struct git_entry *e,
+                       struct content *c) {
     const char *full = *dir ? arena_printf(a, "%s/%s", dir, e->path) : e->path;
     if (e->kind == GIT_LINK || e->kind == GIT_MODULE)
-        return err_detail(err_new(ERR_PATH_ESCAPE, "'%s' is a %s; only plain files of the repository are delivered", full,
-                                  e->kind == GIT_LINK ? "symbolic link" : "submodule"),
+        return err_detail(err_new(ERR_PATH_ESCAPE, "'%s' is a %s; only plain files of the repository are delivered",
+                                  full, e->kind == GIT_LINK ? "symbolic link" : "submodule"),
                           "path", full);
     if (c->files.n >= CONTENT_MAX_FILES)
         return err_new(ERR_GIT_LIMIT, "'%s' has more than %d files", dir, CONTENT_MAX_FILES);
@@ -44,7 +48,8 @@ static err_t add_entry(struct arena *a, const struct content_source *src, const 
     return NULL;
 }
 
-err_t content_from_git(struct arena *a, const struct content_source *src, const char *path, const char *as, struct content **ret) {
+err_t content_from_git(struct arena *a, const struct content_source *src, const char *path, const char *as,
+                       struct content **ret) {
     struct content *c = arena_new_obj(a, struct content);
     struct git_entry *entries;
     size_t n;
@@ -66,9 +71,14 @@ err_t content_from_git(struct arena *a, const struct content_source *src, const 
 err_t content_tar(struct arena *a, const struct content *c, struct str *ret) {
     struct tar_file *files = arena_new_array(a, struct tar_file, c->files.n + 1);
     size_t n = 0;
-    for vec_each (f, &c->files)
-        files[n++] = (struct tar_file){
-            .entry = {.kind = f->dir ? TAR_DIR : TAR_FILE, .path = f->path, .mode = f->mode, .uid = f->uid, .gid = f->gid, .size = (int64_t)f->text.n},
-            .data = f->text};
+    for
+        vec_each(f, &c->files)
+            files[n++] = (struct tar_file){.entry = {.kind = f->dir ? TAR_DIR : TAR_FILE,
+                                                     .path = f->path,
+                                                     .mode = f->mode,
+                                                     .uid = f->uid,
+                                                     .gid = f->gid,
+                                                     .size = (int64_t)f->text.n},
+                                           .data = f->text};
     return tar_build(a, files, n, CONTENT_MAX_BYTES + MIB(8), ret);
 }

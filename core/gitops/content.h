@@ -27,8 +27,10 @@ struct content_source {
 };
 /** YIELDS. A file or a directory (recursively) of the commit; links and submodules inside are ERR_PATH_ESCAPE. For a file the
  * set has one entry named `as`. */
-MUST_CHECK err_t content_from_git(struct arena *a, const struct content_source *src, const char *path, const char *as, struct content **ret);
-struct content *content_from_text(struct arena *a, const char *as, struct str text, uint32_t mode, uint32_t uid, uint32_t gid);
+MUST_CHECK err_t content_from_git(struct arena *a, const struct content_source *src, const char *path, const char *as,
+                                  struct content **ret);
+struct content *content_from_text(struct arena *a, const char *as, struct str text, uint32_t mode, uint32_t uid,
+                                  uint32_t gid);
 /** Set the digest from what is in it. */
 void content_seal(struct arena *a, struct content *c);
 /** As a tar archive for the engine. */

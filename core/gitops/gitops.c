@@ -4,7 +4,8 @@
 #include "core/docker/volume.h"
 #include "core/gitops/internal.h"
 
-struct gitops *gitops_new(const struct gitops_conf *conf, struct pg *db, const struct keyring *keys, struct fleet *fleet, struct jobs *jobs) {
+struct gitops *gitops_new(const struct gitops_conf *conf, struct pg *db, const struct keyring *keys,
+                          struct fleet *fleet, struct jobs *jobs) {
     struct gitops *g = calloc(1, sizeof(*g));
     CHECK(g != NULL);
     g->conf = *conf;
@@ -59,40 +60,68 @@ static char *sync_payload(struct arena *a, const struct sync_options *o) {
     return json_to_text(a, j);
 }
 
-err_t gitops_sync(struct gitops *g, struct pg *tx, const struct app *app, const struct sync_options *o, const char *user_id,
-                  const char *request_id, struct uuid_text *ret_job) {
+err_t gitops_sync(struct gitops *g, struct pg *tx, const struct app *app, const struct sync_options *o,
+                  const char *user_id, const char *request_id, struct uuid_text *ret_job) {
     struct arena *a = arena_current();
     (void)g;
     if (app->deleting)
         return err_new(ERR_CONFLICT, "the application is being deleted");
     if (o->revision && !git_ref_valid(o->revision))
         return err_field(err_new(ERR_INVALID, "'%s' is not a legal branch, tag or commit", o->revision), "/revision");
-    struct job_spec spec = {.kind = JOB_SYNC, .key = arena_printf(a, "app:%s", app->id), .org_id = app->org_id, .scope_id = app->id,
-                            .object_kind = "application", .object_id = app->id, .payload = sync_payload(a, o), .created_by = user_id,
-                            .request_id = request_id, .priority = user_id ? 10 : 0, .coalesce = user_id == NULL};
+    struct job_spec spec = {.kind = JOB_SYNC,
+                            .key = arena_printf(a, "app:%s", app->id),
+                            .org_id = app->org_id,
+                            .scope_id = app->id,
+                            .object_kind = "application",
+                            .object_id = app->id,
+                            .payload = sync_payload(a, o),
+                            .created_by = user_id,
+                            .request_id = request_id,
+                            .priority = user_id ? 10 : 0,
+                            .coalesce = user_id == NULL};
     return jobs_enqueue(tx, &spec, ret_job, NULL);
 }
 
-err_t gitops_refresh(struct gitops *g, struct pg *tx, const char *app_id, const char *scope_id, const char *user_id, struct uuid_text *ret_job) {
+err_t gitops_refresh(struct gitops *g, struct pg *tx, const char *app_id, const char *scope_id, const char *user_id,
+                     struct uuid_text *ret_job) {
     struct arena *a = arena_current();
     (void)g;
-    struct job_spec spec = {.kind = JOB_REFRESH, .key = arena_printf(a, "app:%s", app_id), .scope_id = scope_id, .object_kind = "application",
-                            .object_id = app_id, .created_by = user_id, .priority = user_id ? 10 : 0};
+    struct job_spec spec = {.kind = JOB_REFRESH,
+                            .key = arena_printf(a, "app:%s", app_id),
+                            .scope_id = scope_id,
+                            .object_kind = "application",
+                            .object_id = app_id,
+                            .created_by = user_id,
+                            .priority = user_id ? 10 : 0};
     return jobs_enqueue(tx, &spec, ret_job, NULL);
 }
 
-err_t gitops_poll(struct gitops *g, struct pg *tx, const char *repo_id, const char *scope_id, struct uuid_text *ret_job) {
+err_t gitops_poll(struct gitops *g, struct pg *tx, const char *repo_id, const char *scope_id,
+                  struct uuid_text *ret_job) {
     (void)g;
-    struct job_spec spec = {.kind = JOB_POLL, .key = arena_printf(arena_current(), "repo:%s", repo_id), .scope_id = scope_id,
-                            .object_kind = "repository", .object_id = repo_id, .coalesce = true, .priority = 5};
+    struct job_spec spec = {.kind = JOB_POLL,
+                            .key = arena_printf(arena_current(), "repo:%s", repo_id),
+                            .scope_id = scope_id,
+                            .object_kind = "repository",
+                            .object_id = repo_id,
+                            .coalesce = true,
+                            .priority = 5};
     return jobs_enqueue(tx, &spec, ret_job, NULL);
 }
 
-err_t gitops_delete(struct gitops *g, struct pg *tx, const struct app *app, const char *user_id, struct uuid_text *ret_job) {
+err_t gitops_delete(struct gitops *g, struct pg *tx, const struct app *app, const char *user_id,
+                    struct uuid_text *ret_job) {
     struct arena *a = arena_current();
     (void)g;
-    struct job_spec spec = {.kind = JOB_DELETE, .key = arena_printf(a, "app:%s", app->id), .org_id = app->org_id, .scope_id = app->scope_id,
-                            .object_kind = "application", .object_id = app->id, .created_by = user_id, .priority = 10, .max_attempts = 3};
+    struct job_spec spec = {.kind = JOB_DELETE,
+                            .key = arena_printf(a, "app:%s", app->id),
+                            .org_id = app->org_id,
+                            .scope_id = app->scope_id,
+                            .object_kind = "application",
+                            .object_id = app->id,
+                            .created_by = user_id,
+                            .priority = 10,
+                            .max_attempts = 3};
     return jobs_enqueue(tx, &spec, ret_job, NULL);
 }
 

@@ -33,18 +33,20 @@ struct gitops {
     struct jobs *jobs;
     struct fleet_sub *sub;
     struct fiber *scheduler, *drift;
-    struct map dirty;       /* application ids that events touched */
+    struct map dirty; /* application ids that events touched */
     struct cond dirty_cond;
-    struct map cache;       /* application id -> struct cached_desired */
+    struct map cache; /* application id -> struct cached_desired */
 };
 
 /** Remote of a repository with its credential opened. */
 MUST_CHECK err_t repo_remote(struct gitops *g, struct arena *a, const struct app *app, struct git_remote_conf *ret);
 const char *repo_mirror(struct gitops *g, struct arena *a, const char *repo_id);
 /** YIELDS. Which commit an application (or an explicit revision) means now; fetches what is missing. `offline`: only the mirror. */
-MUST_CHECK err_t resolve_commit(struct gitops *g, struct arena *a, const struct app *app, const char *revision, bool offline, struct git_commit *ret);
+MUST_CHECK err_t resolve_commit(struct gitops *g, struct arena *a, const struct app *app, const char *revision,
+                                bool offline, struct git_commit *ret);
 /** YIELDS. Desired state of a commit. Cached per application for the commit last compared. */
-MUST_CHECK err_t desired_of(struct gitops *g, struct arena *a, const struct app *app, const char *sha, struct desired **ret);
+MUST_CHECK err_t desired_of(struct gitops *g, struct arena *a, const struct app *app, const char *sha,
+                            struct desired **ret);
 MUST_CHECK err_t desired_cached(struct gitops *g, const char *app_id, struct app **ret_app, struct desired **ret);
 void cache_drop(struct gitops *g, const char *app_id);
 

@@ -66,7 +66,8 @@ static void fill_mounts(struct arena *a, const struct json *raw, struct observed
 }
 
 static void fill_container(struct arena *a, const struct docker_container *row, struct observed_container *c) {
-    *c = (struct observed_container){.id = row->id, .name = row->name, .image_id = row->image_id, .state = row->state, .created_s = row->created};
+    *c = (struct observed_container){
+        .id = row->id, .name = row->name, .image_id = row->image_id, .state = row->state, .created_s = row->created};
     c->exit_code = exit_code_of(row->status);
     c->health = health_of(row->status);
     c->has_healthcheck = c->health != NULL;
@@ -101,7 +102,8 @@ static void note_helper(const struct docker_container *row, const struct desired
         map_setz(helpers, volume, (void *)row);
 }
 
-static err_t read_containers(struct arena *a, struct docker *d, const struct desired *want, uint64_t deadline, struct observed *o, struct map *helpers) {
+static err_t read_containers(struct arena *a, struct docker *d, const struct desired *want, uint64_t deadline,
+                             struct observed *o, struct map *helpers) {
     struct docker_list_filter f = {.all = true};
     struct docker_container *rows;
     size_t n, cap = 0;
@@ -124,7 +126,8 @@ static bool wanted_network(const struct desired *want, const char *name) {
     return false;
 }
 
-static err_t read_networks(struct arena *a, struct docker *d, const struct desired *want, uint64_t deadline, struct observed *o) {
+static err_t read_networks(struct arena *a, struct docker *d, const struct desired *want, uint64_t deadline,
+                           struct observed *o) {
     struct docker_network *rows;
     size_t n;
     TRY(docker_network_list(d, a, NULL, 0, deadline, &rows, &n));
@@ -133,7 +136,9 @@ static err_t read_networks(struct arena *a, struct docker *d, const struct desir
         const char *project = json_get_str(rows[i].labels, L_PROJECT);
         if (!z_eq(project, want->project->name) && !wanted_network(want, rows[i].name))
             continue;
-        o->networks[o->n_networks++] = (struct observed_network){.id = rows[i].id, .name = rows[i].name, .project = project,
+        o->networks[o->n_networks++] = (struct observed_network){.id = rows[i].id,
+                                                                 .name = rows[i].name,
+                                                                 .project = project,
                                                                  .key = json_get_str(rows[i].labels, L_NETWORK),
                                                                  .hash = json_get_str(rows[i].labels, LABEL_HASH)};
     }
@@ -147,8 +152,8 @@ static bool wanted_volume(const struct desired *want, const char *name) {
     return false;
 }
 
-static err_t read_volumes(struct arena *a, struct docker *d, const struct desired *want, uint64_t deadline, struct observed *o,
-                          const struct map *helpers) {
+static err_t read_volumes(struct arena *a, struct docker *d, const struct desired *want, uint64_t deadline,
+                          struct observed *o, const struct map *helpers) {
     struct docker_volume *rows;
     size_t n;
     TRY(docker_volume_list(d, a, NULL, 0, deadline, &rows, &n));
@@ -157,7 +162,8 @@ static err_t read_volumes(struct arena *a, struct docker *d, const struct desire
         const char *project = json_get_str(rows[i].labels, L_PROJECT);
         if (!z_eq(project, want->project->name) && !wanted_volume(want, rows[i].name))
             continue;
-        o->volumes[o->n_volumes++] = (struct observed_volume){.name = rows[i].name, .project = project,
+        o->volumes[o->n_volumes++] = (struct observed_volume){.name = rows[i].name,
+                                                              .project = project,
                                                               .key = json_get_str(rows[i].labels, L_VOLUME),
                                                               .hash = json_get_str(rows[i].labels, LABEL_HASH),
                                                               .files = json_get(rows[i].labels, LABEL_FILES) != NULL,
@@ -166,7 +172,8 @@ static err_t read_volumes(struct arena *a, struct docker *d, const struct desire
     return NULL;
 }
 
-static err_t read_images(struct arena *a, struct docker *d, const struct desired *want, uint64_t deadline, struct observed *o) {
+static err_t read_images(struct arena *a, struct docker *d, const struct desired *want, uint64_t deadline,
+                         struct observed *o) {
     o->images = arena_new_array(a, struct observed_image, want->n_services + 1);
     for (size_t i = 0; i < want->n_services; i++) {
         bool seen = false;
@@ -179,12 +186,14 @@ static err_t read_images(struct arena *a, struct docker *d, const struct desired
         if (e && e->code == ERR_NOT_FOUND)
             continue;
         TRY(e);
-        o->images[o->n_images++] = (struct observed_image){want->services[i].image, img->id, json_get_str(img->labels, LABEL_BUILD)};
+        o->images[o->n_images++] =
+            (struct observed_image){want->services[i].image, img->id, json_get_str(img->labels, LABEL_BUILD)};
     }
     return NULL;
 }
 
-err_t observe_engine(struct arena *a, struct docker *d, const struct desired *want, uint64_t deadline, struct observed **ret) {
+err_t observe_engine(struct arena *a, struct docker *d, const struct desired *want, uint64_t deadline,
+                     struct observed **ret) {
     struct observed *o = arena_new_obj(a, struct observed);
     struct map helpers;
     map_init(&helpers, a);
@@ -220,13 +229,20 @@ static bool on_container(void *arg, const struct fleet_container *c) {
     struct observed_container *o = vec_push(w->a, &w->containers);
     const char *number = flabel(c->labels, c->nlabels, L_NUMBER);
     int64_t n = 0;
-    *o = (struct observed_container){.id = c->id, .name = c->name, .image_id = c->image_id, .state = c->state,
-                                     .health = z_eq(c->health, "none") ? NULL : c->health, .exit_code = c->exit_code,
-                                     .created_s = c->created_ms / 1000, .service = c->service ? c->service : "",
-                                     .hash = flabel(c->labels, c->nlabels, LABEL_HASH), .app_id = flabel(c->labels, c->nlabels, LABEL_APP),
+    *o = (struct observed_container){.id = c->id,
+                                     .name = c->name,
+                                     .image_id = c->image_id,
+                                     .state = c->state,
+                                     .health = z_eq(c->health, "none") ? NULL : c->health,
+                                     .exit_code = c->exit_code,
+                                     .created_s = c->created_ms / 1000,
+                                     .service = c->service ? c->service : "",
+                                     .hash = flabel(c->labels, c->nlabels, LABEL_HASH),
+                                     .app_id = flabel(c->labels, c->nlabels, LABEL_APP),
                                      .revision = flabel(c->labels, c->nlabels, LABEL_REVISION),
                                      .oneoff = z_eq(flabel(c->labels, c->nlabels, L_ONEOFF), "True"),
-                                     .networks = (const char **)c->networks, .n_networks = c->nnetworks};
+                                     .networks = (const char **)c->networks,
+                                     .n_networks = c->nnetworks};
     o->number = number && str_to_i64(str_of(number), 0, 100000, &n) == NULL ? n : 0;
     o->has_healthcheck = o->health != NULL;
     return true;
@@ -236,8 +252,9 @@ static bool on_network(void *arg, const struct fleet_object *x) {
     struct index_walk *w = arg;
     const char *project = flabel(x->labels, x->nlabels, L_PROJECT);
     if (z_eq(project, w->want->project->name) || wanted_network(w->want, x->name))
-        *vec_push(w->a, &w->networks) = (struct observed_network){x->id, x->name, flabel(x->labels, x->nlabels, L_NETWORK), project,
-                                                                  flabel(x->labels, x->nlabels, LABEL_HASH)};
+        *vec_push(w->a, &w->networks) =
+            (struct observed_network){x->id, x->name, flabel(x->labels, x->nlabels, L_NETWORK), project,
+                                      flabel(x->labels, x->nlabels, LABEL_HASH)};
     return true;
 }
 
@@ -245,9 +262,12 @@ static bool on_volume(void *arg, const struct fleet_object *x) {
     struct index_walk *w = arg;
     const char *project = flabel(x->labels, x->nlabels, L_PROJECT);
     if (z_eq(project, w->want->project->name) || wanted_volume(w->want, x->id))
-        *vec_push(w->a, &w->volumes) = (struct observed_volume){x->id, flabel(x->labels, x->nlabels, L_VOLUME), project,
+        *vec_push(w->a, &w->volumes) = (struct observed_volume){x->id,
+                                                                flabel(x->labels, x->nlabels, L_VOLUME),
+                                                                project,
                                                                 flabel(x->labels, x->nlabels, LABEL_HASH),
-                                                                flabel(x->labels, x->nlabels, LABEL_FILES) != NULL, false};
+                                                                flabel(x->labels, x->nlabels, LABEL_FILES) != NULL,
+                                                                false};
     return true;
 }
 
@@ -268,12 +288,15 @@ static bool on_image(void *arg, const struct fleet_object *x) {
     return true;
 }
 
-err_t observe_fleet(struct arena *a, struct fleet *f, const char *node_id, const struct desired *want, struct observed **ret) {
+err_t observe_fleet(struct arena *a, struct fleet *f, const char *node_id, const struct desired *want,
+                    struct observed **ret) {
     struct fleet_node node;
     if (!fleet_node_get(f, node_id, &node))
         return err_new(ERR_NOT_FOUND, "the application's node does not exist");
     if (!node.synced)
-        return err_detail(err_new(ERR_DOCKER_UNAVAILABLE, "node %s is %s: %s", node.name, fleet_state_text(node.state), node.reason), "node", node.name);
+        return err_detail(
+            err_new(ERR_DOCKER_UNAVAILABLE, "node %s is %s: %s", node.name, fleet_state_text(node.state), node.reason),
+            "node", node.name);
     struct observed *o = arena_new_obj(a, struct observed);
     struct index_walk w = {.a = a, .o = o, .want = want};
     struct fleet_filter filter = {.node_id = node_id, .project = want->project->name};

@@ -17,7 +17,8 @@ const struct op *plan_op(const struct plan *p, const char *id) {
     return NULL;
 }
 
-const char *plan_container_name(struct arena *a, const struct compose_project *p, const struct compose_service *s, int64_t number) {
+const char *plan_container_name(struct arena *a, const struct compose_project *p, const struct compose_service *s,
+                                int64_t number) {
     if (s->container_name && *s->container_name)
         return s->container_name;
     return arena_printf(a, "%s-%s-%lld", p->name, s->name, (long long)number);
@@ -38,7 +39,8 @@ struct op *planner_op(struct planner *p, const char *id) {
 struct op *planner_add(struct planner *p, enum op_kind kind, const char *id, const char *object, int phase) {
     CHECK(planner_op(p, id) == NULL);
     struct op *op = vec_push(p->a, &p->plan->ops);
-    *op = (struct op){.id = id, .kind = kind, .object = object, .phase = phase, .service_index = SIZE_MAX, .reversible = true};
+    *op = (struct op){
+        .id = id, .kind = kind, .object = object, .phase = phase, .service_index = SIZE_MAX, .reversible = true};
     map_setz(&p->op_by_id, id, (void *)(uintptr_t)p->plan->ops.n);
     return op;
 }
@@ -52,7 +54,8 @@ void op_after(struct planner *p, struct op *op, const char *id) {
     *vec_push(p->a, &op->depends_on) = id;
 }
 
-void op_cause(struct planner *p, struct op *op, const char *code, const char *message, const char *from, const char *to) {
+void op_cause(struct planner *p, struct op *op, const char *code, const char *message, const char *from,
+              const char *to) {
     *vec_push(p->a, &op->causes) = (struct plan_cause){.code = code, .message = message, .from = from, .to = to};
 }
 
@@ -110,23 +113,33 @@ static void sort_ops(struct planner *p) {
 }
 
 static const char *verb_of(enum op_kind k) {
-    static const char *const verbs[OP_KIND_MAX] = {
-        [OP_PULL] = "Pull image",          [OP_BUILD] = "Build image",         [OP_CREATE_NETWORK] = "Create network",
-        [OP_REMOVE_NETWORK] = "Remove network", [OP_CREATE_VOLUME] = "Create volume", [OP_PUT_FILES] = "Copy files to",
-        [OP_CREATE] = "Create container",  [OP_STOP] = "Stop container",       [OP_RENAME] = "Rename container",
-        [OP_CONNECT] = "Connect network",  [OP_START] = "Start container",     [OP_WAIT_HEALTHY] = "Wait until healthy:",
-        [OP_WAIT_COMPLETED] = "Wait until completed:", [OP_WAIT_RUNNING] = "Wait until running:",
-        [OP_REMOVE] = "Remove container",  [OP_REMOVE_VOLUME] = "Remove unused files volume"};
+    static const char *const verbs[OP_KIND_MAX] = {[OP_PULL] = "Pull image",
+                                                   [OP_BUILD] = "Build image",
+                                                   [OP_CREATE_NETWORK] = "Create network",
+                                                   [OP_REMOVE_NETWORK] = "Remove network",
+                                                   [OP_CREATE_VOLUME] = "Create volume",
+                                                   [OP_PUT_FILES] = "Copy files to",
+                                                   [OP_CREATE] = "Create container",
+                                                   [OP_STOP] = "Stop container",
+                                                   [OP_RENAME] = "Rename container",
+                                                   [OP_CONNECT] = "Connect network",
+                                                   [OP_START] = "Start container",
+                                                   [OP_WAIT_HEALTHY] = "Wait until healthy:",
+                                                   [OP_WAIT_COMPLETED] = "Wait until completed:",
+                                                   [OP_WAIT_RUNNING] = "Wait until running:",
+                                                   [OP_REMOVE] = "Remove container",
+                                                   [OP_REMOVE_VOLUME] = "Remove unused files volume"};
     return verbs[k];
 }
 
 static void add_titles(struct planner *p) {
-    for vec_each (op, &p->plan->ops) {
-        if (op->kind == OP_RENAME)
-            op->title = arena_printf(p->a, "Rename container %s to %s", op->object, op->new_name);
-        else
-            op->title = arena_printf(p->a, "%s %s", verb_of(op->kind), op->object);
-    }
+    for
+        vec_each(op, &p->plan->ops) {
+            if (op->kind == OP_RENAME)
+                op->title = arena_printf(p->a, "Rename container %s to %s", op->object, op->new_name);
+            else
+                op->title = arena_printf(p->a, "%s %s", verb_of(op->kind), op->object);
+        }
 }
 
 err_t plan_build(struct arena *a, const struct desired *want, const struct observed *have, const struct json *previous,

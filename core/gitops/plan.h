@@ -18,7 +18,8 @@
 struct desired_file_set {
     const char *key;    /* "bind:<target>", "config:<name>", "secret:<name>" */
     const char *digest; /* sha256 hex over names, modes and contents */
-    const char *volume; /* content-addressed volume that holds it: <project>_files_<digest 16>, of one file <project>_file_... */
+    const char *
+        volume; /* content-addressed volume that holds it: <project>_files_<digest 16>, of one file <project>_file_... */
     const char *path;   /* inside the volume: "" for a directory, "/<name>" for one file */
     const char *target; /* mount point in the container */
     bool read_only;
@@ -28,7 +29,7 @@ struct desired_file_set {
 enum image_want { IMAGE_IF_MISSING, IMAGE_ALWAYS, IMAGE_NEVER, IMAGE_BUILD };
 struct desired_service {
     const struct compose_service *service;
-    const char *image;      /* reference */
+    const char *image; /* reference */
     enum image_want want;
     const char *build_hash; /* digest over build context and options; NULL unless built */
     int64_t replicas;
@@ -40,8 +41,8 @@ struct desired {
     const char *app_id, *revision;
     struct desired_service *services; /* every enabled service, in start order (dependencies first) */
     size_t n_services;
-    bool prune;         /* remove containers and networks that are no longer in the project; never volumes */
-    bool force;         /* recreate everything */
+    bool prune;              /* remove containers and networks that are no longer in the project; never volumes */
+    bool force;              /* recreate everything */
     const char *const *only; /* selected services, NULL = all */
     size_t n_only;
 };
@@ -50,7 +51,8 @@ struct observed_image {
     const char *ref, *id, *build_hash;
 };
 struct observed_container {
-    const char *id, *name, *service, *hash, *image_id, *state /* created running exited paused restarting dead */, *health;
+    const char *id, *name, *service, *hash, *image_id, *state /* created running exited paused restarting dead */,
+        *health;
     const char *app_id; /* of LABEL_APP; NULL for containers another tool made */
     const char *revision;
     int64_t number, exit_code, created_s;
@@ -80,7 +82,7 @@ struct observed {
     struct { /* published host ports of foreign running containers */
         const char *container, *ip, *proto;
         int port;
-    } *ports;
+    } * ports;
     size_t n_ports;
 };
 
@@ -112,24 +114,24 @@ enum op_kind {
  * stopped, name, dependency, replaced, unhealthy. */
 struct plan_cause {
     const char *code, *message;
-    const char *path;       /* field of the service, e.g. "environment.DB_URL" */
-    const char *from, *to;  /* NULL when unknown or secret */
+    const char *path;             /* field of the service, e.g. "environment.DB_URL" */
+    const char *from, *to;        /* NULL when unknown or secret */
     struct compose_origin origin; /* .file NULL when unknown */
 };
 typedef VEC(struct plan_cause) plan_causes;
 
 struct op {
-    const char *id;      /* stable inside the plan: "create:web:1" */
+    const char *id; /* stable inside the plan: "create:web:1" */
     enum op_kind kind;
-    const char *service; /* NULL for networks, volumes, images of several services */
-    const char *object;  /* name of what it acts on: container name, network name, image reference */
-    const char *title;   /* one line for people */
-    const char *container_id;  /* existing container it acts on (stop, remove, rename, start of an old one) */
-    const char *container_op;  /* id of the create op whose container it acts on; NULL when container_id is set */
-    const char *new_name;      /* rename */
-    int64_t number;            /* replica */
-    size_t service_index;      /* into desired->services; SIZE_MAX if none */
-    size_t file_index;         /* PUT_FILES: into that service's files */
+    const char *service;      /* NULL for networks, volumes, images of several services */
+    const char *object;       /* name of what it acts on: container name, network name, image reference */
+    const char *title;        /* one line for people */
+    const char *container_id; /* existing container it acts on (stop, remove, rename, start of an old one) */
+    const char *container_op; /* id of the create op whose container it acts on; NULL when container_id is set */
+    const char *new_name;     /* rename */
+    int64_t number;           /* replica */
+    size_t service_index;     /* into desired->services; SIZE_MAX if none */
+    size_t file_index;        /* PUT_FILES: into that service's files */
     plan_causes causes;
     VEC(const char *) depends_on; /* op ids */
     /** 0 prepare (pull, build, networks, volumes, files), 1 create, 2 switch. An operation starts only when everything of the
@@ -152,8 +154,8 @@ struct plan {
 /** ERR_PORT_CONFLICT, ERR_CONFLICT (an external network/volume is missing, a name belongs to another application), else a plan; an
  * empty one means in sync. `previous` (may be NULL) is what the last deployment recorded, {"services":
  * canonical services by name, "files": {service: {key: digest}}}, for field-level causes. */
-MUST_CHECK err_t plan_build(struct arena *a, const struct desired *want, const struct observed *have, const struct json *previous,
-                            struct plan **ret);
+MUST_CHECK err_t plan_build(struct arena *a, const struct desired *want, const struct observed *have,
+                            const struct json *previous, struct plan **ret);
 /** Shape of /plan in the API. */
 struct json *plan_to_json(struct arena *a, const struct plan *p);
 /** Where people find an origin's file: its path in the repository. */
@@ -161,8 +163,10 @@ const char *plan_origin_path(const char *file);
 const char *op_kind_name(enum op_kind k);
 const struct op *plan_op(const struct plan *p, const char *id);
 /** Container name of a replica: container_name, else project-service-number. */
-const char *plan_container_name(struct arena *a, const struct compose_project *p, const struct compose_service *s, int64_t number);
+const char *plan_container_name(struct arena *a, const struct compose_project *p, const struct compose_service *s,
+                                int64_t number);
 /** Content hash of a service given its image id (NULL when unknown) and file digests. */
 const char *plan_service_hash(struct arena *a, const struct desired_service *s, const char *image_id);
 /** Field-level differences of two canonical services as causes; secrets are named but not shown. */
-void plan_diff_service(struct arena *a, const struct compose_service *s, const struct json *before, const struct json *after, plan_causes *out);
+void plan_diff_service(struct arena *a, const struct compose_service *s, const struct json *before,
+                       const struct json *after, plan_causes *out);

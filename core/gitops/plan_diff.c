@@ -25,13 +25,17 @@ static const char *short_value(struct arena *a, const struct json *j) {
     return strlen(text) > 200 ? arena_printf(a, "%.200s…", text) : text;
 }
 
-static void add(struct arena *a, const struct compose_service *s, const char *path, const struct json *from, const struct json *to,
-                plan_causes *out) {
+static void add(struct arena *a, const struct compose_service *s, const char *path, const struct json *from,
+                const struct json *to, plan_causes *out) {
     if (out->n >= MAX_CAUSES)
         return;
     bool env = z_starts(path, "environment.");
     bool hide = secret_looking(path);
-    struct plan_cause c = {.code = env ? "env" : z_eq(path, "image") ? "image" : "config", .path = path, .origin = compose_service_origin(s, path)};
+    struct plan_cause c = {.code = env                   ? "env"
+                                   : z_eq(path, "image") ? "image"
+                                                         : "config",
+                           .path = path,
+                           .origin = compose_service_origin(s, path)};
     c.message = arena_printf(a, "%s %s", path, from == NULL ? "added" : to == NULL ? "removed" : "changed");
     c.from = hide ? NULL : short_value(a, from);
     c.to = hide ? NULL : short_value(a, to);
@@ -47,8 +51,8 @@ static bool irrelevant(const char *path) {
     return false;
 }
 
-static void walk(struct arena *a, const struct compose_service *s, const char *prefix, const struct json *from, const struct json *to,
-                 int depth, plan_causes *out) {
+static void walk(struct arena *a, const struct compose_service *s, const char *prefix, const struct json *from,
+                 const struct json *to, int depth, plan_causes *out) {
     if (depth > 0 && (irrelevant(prefix) || json_eq(from, to)))
         return;
     bool objects = json_is(from, JSON_OBJECT) && json_is(to, JSON_OBJECT);
@@ -73,6 +77,7 @@ static void walk(struct arena *a, const struct compose_service *s, const char *p
     }
 }
 
-void plan_diff_service(struct arena *a, const struct compose_service *s, const struct json *before, const struct json *after, plan_causes *out) {
+void plan_diff_service(struct arena *a, const struct compose_service *s, const struct json *before,
+                       const struct json *after, plan_causes *out) {
     walk(a, s, "", before, after, 0, out);
 }

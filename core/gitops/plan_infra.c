@@ -8,7 +8,8 @@ static const struct observed_image *find_image(const struct observed *have, cons
     return NULL;
 }
 
-static err_t plan_build_op(struct planner *p, const struct desired_service *s, size_t index, const struct observed_image *have) {
+static err_t plan_build_op(struct planner *p, const struct desired_service *s, size_t index,
+                           const struct observed_image *have) {
     if (have && z_eq(have->build_hash, s->build_hash)) {
         map_setz(&p->image_ids, s->image, (void *)have);
         return NULL;
@@ -36,7 +37,8 @@ static err_t plan_image(struct planner *p, size_t index) {
         return NULL;
     }
     if (s->want == IMAGE_NEVER) {
-        err_t e = err_new(ERR_INVALID, "service %s: image %s is not on the node and pull_policy is never", s->service->name, s->image);
+        err_t e = err_new(ERR_INVALID, "service %s: image %s is not on the node and pull_policy is never",
+                          s->service->name, s->image);
         return err_detail(e, "service", s->service->name);
     }
     const char *id = arena_printf(p->a, "pull:%s", s->image);
@@ -73,8 +75,8 @@ static bool network_used(const struct planner *p, const char *key) {
     return false;
 }
 
-static void network_create(struct planner *p, const struct compose_network *n, const char *code, const char *message, int phase,
-                           const char *after) {
+static void network_create(struct planner *p, const struct compose_network *n, const char *code, const char *message,
+                           int phase, const char *after) {
     const char *id = arena_printf(p->a, "createNetwork:%s", n->key);
     struct op *op = planner_add(p, OP_CREATE_NETWORK, id, n->name, phase);
     op_cause(p, op, code, message, NULL, NULL);
@@ -85,7 +87,8 @@ static void network_create(struct planner *p, const struct compose_network *n, c
 static err_t plan_network(struct planner *p, const struct compose_network *n) {
     const struct observed_network *have = find_network(p->have, n->name);
     if (n->external && have == NULL) {
-        err_t e = err_new(ERR_CONFLICT, "network %s is declared external and does not exist on the node; create it first", n->name);
+        err_t e = err_new(ERR_CONFLICT,
+                          "network %s is declared external and does not exist on the node; create it first", n->name);
         return err_detail(e, "network", n->name);
     }
     if (n->external || !network_used(p, n->key))
@@ -129,7 +132,8 @@ static const struct observed_volume *find_volume(const struct observed *have, co
 static err_t plan_volume(struct planner *p, const struct compose_volume *v) {
     const struct observed_volume *have = find_volume(p->have, v->name);
     if (have == NULL && v->external) {
-        err_t e = err_new(ERR_CONFLICT, "volume %s is declared external and does not exist on the node; create it first", v->name);
+        err_t e = err_new(ERR_CONFLICT,
+                          "volume %s is declared external and does not exist on the node; create it first", v->name);
         return err_detail(e, "volume", v->name);
     }
     if (have == NULL) {
@@ -141,7 +145,8 @@ static err_t plan_volume(struct planner *p, const struct compose_volume *v) {
     }
     if (!v->external && have->hash && !z_eq(have->hash, compose_volume_hash(p->a, v)))
         *vec_push(p->a, &p->plan->warnings) = arena_printf(
-            p->a, "volume %s: its definition changed, but a volume is never recreated automatically; move the data, then remove it",
+            p->a,
+            "volume %s: its definition changed, but a volume is never recreated automatically; move the data, then remove it",
             v->name);
     return NULL;
 }
@@ -174,8 +179,9 @@ void plan_files(struct planner *p) {
 }
 
 static err_t port_taken(const struct compose_service *s, const struct compose_port *port, const char *by) {
-    err_t e = err_new(ERR_PORT_CONFLICT, "service %s: port %s/%s is already published by container %s (%s:%u)", s->name, port->published,
-                      port->protocol, by, port->origin.file ? plan_origin_path(port->origin.file) : "compose file", port->origin.line);
+    err_t e = err_new(ERR_PORT_CONFLICT, "service %s: port %s/%s is already published by container %s (%s:%u)", s->name,
+                      port->published, port->protocol, by,
+                      port->origin.file ? plan_origin_path(port->origin.file) : "compose file", port->origin.line);
     e = err_detail(e, "service", s->name);
     e = err_detail(e, "port", port->published);
     return err_detail(e, "container", by);
@@ -187,14 +193,16 @@ static bool same_address(const char *a, const char *b) {
     return any_a || any_b || z_eq(a, b);
 }
 
-static err_t check_port(struct planner *p, const struct compose_service *s, const struct compose_port *port, struct map *own) {
+static err_t check_port(struct planner *p, const struct compose_service *s, const struct compose_port *port,
+                        struct map *own) {
     int64_t n;
     /* Ranges and ephemeral ports are the engine's to choose from. */
     if (port->published == NULL || str_to_i64(str_of(port->published), 1, 65535, &n) != NULL)
         return NULL;
     const char *proto = port->protocol ? port->protocol : "tcp";
     for (size_t i = 0; i < p->have->n_ports; i++)
-        if (p->have->ports[i].port == n && z_eq(p->have->ports[i].proto, proto) && same_address(p->have->ports[i].ip, port->host_ip))
+        if (p->have->ports[i].port == n && z_eq(p->have->ports[i].proto, proto) &&
+            same_address(p->have->ports[i].ip, port->host_ip))
             return port_taken(s, port, p->have->ports[i].container);
     const char *key = arena_printf(p->a, "%s:%lld/%s", port->host_ip ? port->host_ip : "", (long long)n, proto);
     const char *other = map_set(own, str_of(key), (void *)s->name);

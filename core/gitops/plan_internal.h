@@ -18,8 +18,10 @@ struct planner {
 /** New op with a unique id; the pointer is valid until the next call. */
 struct op *planner_add(struct planner *p, enum op_kind kind, const char *id, const char *object, int phase);
 struct op *planner_op(struct planner *p, const char *id); /* NULL if absent */
-void op_after(struct planner *p, struct op *op, const char *id); /* ignores ids that are not in the plan; no duplicates */
-void op_cause(struct planner *p, struct op *op, const char *code, const char *message, const char *from, const char *to);
+void op_after(struct planner *p, struct op *op,
+              const char *id); /* ignores ids that are not in the plan; no duplicates */
+void op_cause(struct planner *p, struct op *op, const char *code, const char *message, const char *from,
+              const char *to);
 bool planner_selected(const struct planner *p, const char *service);
 const struct desired_service *planner_service(const struct planner *p, const char *name);
 const char *op_idf(struct planner *p, const char *kind, const char *service, int64_t number);

@@ -34,10 +34,12 @@ static struct json *op_json(struct arena *a, const struct op *op) {
     json_set_str(a, j, "service", op->service);
     json_set_str(a, j, "object", op->object);
     json_set_str(a, j, "title", op->title);
-    for vec_each (c, &op->causes)
-        json_push(a, causes, cause_json(a, c));
-    for vec_each (d, &op->depends_on)
-        json_push(a, deps, json_string(a, *d));
+    for
+        vec_each(c, &op->causes)
+            json_push(a, causes, cause_json(a, c));
+    for
+        vec_each(d, &op->depends_on)
+            json_push(a, deps, json_string(a, *d));
     json_set(a, j, "cause", causes);
     json_set(a, j, "dependsOn", deps);
     json_set_int(a, j, "phase", op->phase);
@@ -53,10 +55,12 @@ struct json *plan_to_json(struct arena *a, const struct plan *p) {
     json_set_str(a, j, "revision", p->revision);
     json_set_str(a, j, "project", p->project);
     json_set_bool(a, j, "empty", p->ops.n == 0);
-    for vec_each (op, &p->ops)
-        json_push(a, ops, op_json(a, op));
-    for vec_each (w, &p->warnings)
-        json_push(a, warnings, json_string(a, *w));
+    for
+        vec_each(op, &p->ops)
+            json_push(a, ops, op_json(a, op));
+    for
+        vec_each(w, &p->warnings)
+            json_push(a, warnings, json_string(a, *w));
     json_set(a, j, "ops", ops);
     json_set(a, j, "warnings", warnings);
     return j;

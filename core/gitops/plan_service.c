@@ -13,7 +13,7 @@ struct slot {
     const struct desired_service *want;
     const struct compose_service *s;
     int64_t number;
-    const char *name;                     /* canonical container name */
+    const char *name;                      /* canonical container name */
     const struct observed_container *keep; /* matches the desired hash */
     VEC(const struct observed_container *) obsolete;
     bool in_place; /* a network of it is made anew: the old container goes first */
@@ -84,7 +84,8 @@ static void fill_slot(struct planner *p, struct slot *slot) {
             continue;
         bool match = !replace && hash && z_eq(c->hash, hash) && !z_eq(c->state, "dead") && !z_eq(c->state, "removing");
         const struct observed_container *loser = match ? slot->keep : c;
-        if (match && (slot->keep == NULL || rank(c) > rank(slot->keep) || (rank(c) == rank(slot->keep) && c->created_s > slot->keep->created_s)))
+        if (match && (slot->keep == NULL || rank(c) > rank(slot->keep) ||
+                      (rank(c) == rank(slot->keep) && c->created_s > slot->keep->created_s)))
             slot->keep = c;
         else if (match)
             loser = c;
@@ -93,7 +94,8 @@ static void fill_slot(struct planner *p, struct slot *slot) {
     }
 }
 
-static void explain_replace(struct planner *p, const struct slot *slot, const struct observed_container *old, struct op *op) {
+static void explain_replace(struct planner *p, const struct slot *slot, const struct observed_container *old,
+                            struct op *op) {
     const char *image_id;
     const char *hash = known_hash(p, slot->want, &image_id);
     if (p->want->force)
@@ -120,7 +122,8 @@ static void explain_replace(struct planner *p, const struct slot *slot, const st
         op_cause(p, op, "config", "the service's configuration changed", old->hash, hash);
 }
 
-static struct op *container_op(struct planner *p, const struct slot *slot, enum op_kind kind, const char *verb, const char *object, int phase) {
+static struct op *container_op(struct planner *p, const struct slot *slot, enum op_kind kind, const char *verb,
+                               const char *object, int phase) {
     struct op *op = planner_add(p, kind, op_idf(p, verb, slot->s->name, slot->number), object, phase);
     op->service = slot->s->name;
     op->service_index = slot->index;
@@ -147,7 +150,8 @@ static bool name_taken(const struct planner *p, const char *name) {
     return false;
 }
 
-static void wait_op(struct planner *p, const struct slot *slot, const char *container_id, const char *create_id, const char *after) {
+static void wait_op(struct planner *p, const struct slot *slot, const char *container_id, const char *create_id,
+                    const char *after) {
     const struct compose_healthcheck *h = &slot->s->healthcheck;
     bool awaited = false;
     for (size_t i = 0; i < p->want->n_services; i++)
@@ -262,14 +266,16 @@ static void plan_connections(struct planner *p, const struct slot *slot) {
             found = z_eq(slot->keep->networks[k], want);
         if (found)
             continue;
-        const char *id = arena_printf(p->a, "connect:%s:%lld:%s", slot->s->name, (long long)slot->number, slot->s->networks[i].network);
+        const char *id = arena_printf(p->a, "connect:%s:%lld:%s", slot->s->name, (long long)slot->number,
+                                      slot->s->networks[i].network);
         struct op *op = planner_add(p, OP_CONNECT, id, slot->keep->name, 2);
         op->service = slot->s->name;
         op->service_index = slot->index;
         op->number = slot->number;
         op->container_id = slot->keep->id;
         op->new_name = slot->s->networks[i].network;
-        op_cause(p, op, "network", arena_printf(p->a, "not attached to network %s", slot->s->networks[i].network), NULL, NULL);
+        op_cause(p, op, "network", arena_printf(p->a, "not attached to network %s", slot->s->networks[i].network), NULL,
+                 NULL);
         op_after(p, op, arena_printf(p->a, "createNetwork:%s", slot->s->networks[i].network));
     }
 }
@@ -280,7 +286,8 @@ static bool wants_running(const struct compose_service *s, const struct observed
     if (z_eq(c->state, "created") || c->exit_code != 0)
         return true;
     const char *restart = s->restart;
-    return z_eq(restart, "always") || z_eq(restart, "unless-stopped") || (s->deploy.restart_policy.set && z_eq(s->deploy.restart_policy.condition, "any"));
+    return z_eq(restart, "always") || z_eq(restart, "unless-stopped") ||
+           (s->deploy.restart_policy.set && z_eq(s->deploy.restart_policy.condition, "any"));
 }
 
 static bool awaits_health(const struct planner *p, const struct slot *slot) {
@@ -303,7 +310,9 @@ static void plan_keep(struct planner *p, struct slot *slot) {
     if (wants_running(slot->s, c)) {
         struct op *op = container_op(p, slot, OP_START, "start", slot->name, 2);
         op->container_id = c->id;
-        op_cause(p, op, "stopped", arena_printf(p->a, "the container is %s (exit code %lld)", c->state, (long long)c->exit_code), c->state, "running");
+        op_cause(p, op, "stopped",
+                 arena_printf(p->a, "the container is %s (exit code %lld)", c->state, (long long)c->exit_code),
+                 c->state, "running");
         op_after(p, op, ready);
         start_after_dependencies(p, slot->s, op);
         wait_op(p, slot, c->id, NULL, op->id);
@@ -322,7 +331,9 @@ static void plan_dependent_restart(struct planner *p, const struct slot *slot) {
         if (!dep->restart || !map_getz(&p->recreated, dep->service))
             continue;
         struct op *stop = old_op(p, OP_STOP, "stop", c);
-        op_cause(p, stop, "dependency", arena_printf(p->a, "service %s, which it depends on with restart, is recreated", dep->service), NULL, NULL);
+        op_cause(p, stop, "dependency",
+                 arena_printf(p->a, "service %s, which it depends on with restart, is recreated", dep->service), NULL,
+                 NULL);
         const char *stop_id = stop->id;
         struct op *start = container_op(p, slot, OP_START, "start", slot->name, 2);
         start->container_id = c->id;
@@ -344,14 +355,16 @@ static void plan_replica(struct planner *p, size_t index, int64_t number) {
         plan_keep(p, &slot);
     else
         plan_create(p, &slot);
-    for vec_each (it, &slot.obsolete)
-        plan_retire(p, &slot, *it);
+    for
+        vec_each(it, &slot.obsolete)
+            plan_retire(p, &slot, *it);
     plan_dependent_restart(p, &slot);
     /* A name held by an obsolete container must be free before the kept one takes it. */
     struct op *rename = planner_op(p, op_idf(p, "rename", slot.s->name, number));
-    for vec_each (it, &slot.obsolete)
-        if (rename && slot.keep && z_eq((*it)->name, slot.name))
-            op_after(p, rename, old_id(p, "rename", *it));
+    for
+        vec_each(it, &slot.obsolete)
+            if (rename && slot.keep && z_eq((*it)->name, slot.name))
+                op_after(p, rename, old_id(p, "rename", *it));
 }
 
 static void retire_plain(struct planner *p, const struct observed_container *c, const char *code, const char *message) {
@@ -380,7 +393,8 @@ void plan_services(struct planner *p) {
         for (size_t c = 0; c < p->have->n_containers; c++) {
             const struct observed_container *old = &p->have->containers[c];
             if (!old->oneoff && z_eq(old->service, s->service->name) && (old->number > s->replicas || old->number < 1))
-                retire_plain(p, old, "scaled", arena_printf(p->a, "the service runs %lld replicas", (long long)s->replicas));
+                retire_plain(p, old, "scaled",
+                             arena_printf(p->a, "the service runs %lld replicas", (long long)s->replicas));
         }
     }
 }
@@ -408,7 +422,8 @@ static void plan_unused_files(struct planner *p) {
         const struct observed_volume *vol = &p->have->volumes[v];
         if (!vol->files || file_volume_wanted(p, vol->name))
             continue;
-        struct op *op = planner_add(p, OP_REMOVE_VOLUME, arena_printf(p->a, "removeVolume:%s", vol->name), vol->name, 2);
+        struct op *op =
+            planner_add(p, OP_REMOVE_VOLUME, arena_printf(p->a, "removeVolume:%s", vol->name), vol->name, 2);
         op_cause(p, op, "removed", "no service uses this version of the files any more", NULL, NULL);
         for (size_t c = 0; c < p->have->n_containers; c++)
             for (size_t m = 0; m < p->have->containers[c].n_mount_names; m++)
@@ -440,10 +455,13 @@ void plan_orphans(struct planner *p) {
         if (known_service(p, c->service) && !(c->oneoff && !is_running(c)))
             continue;
         if (p->want->prune)
-            retire_plain(p, c, "removed", c->oneoff ? "a finished one-off container" : "the service is no longer in the project");
+            retire_plain(p, c, "removed",
+                         c->oneoff ? "a finished one-off container" : "the service is no longer in the project");
         else if (!c->oneoff)
-            *vec_push(p->a, &p->plan->warnings) =
-                arena_printf(p->a, "container %s belongs to service %s, which is no longer in the project; switch on prune to remove it", c->name, c->service);
+            *vec_push(p->a, &p->plan->warnings) = arena_printf(
+                p->a,
+                "container %s belongs to service %s, which is no longer in the project; switch on prune to remove it",
+                c->name, c->service);
     }
     plan_unused_networks(p);
     plan_unused_files(p);

@@ -24,8 +24,14 @@ static err_t repo_load(struct gitops *g, struct arena *a, const char *id, struct
     TRY(pg_one(g->db, a, SQL_GITOPS_REPO_LOAD, PG_ARGS(pg_uuid(id)), "repository", &r));
     *ret = (struct repo){.g = g, .a = a, .scope_id = pg_cell(r, 0, 10)};
     struct app *x = &ret->as_app;
-    *x = (struct app){.repo_id = pg_cell(r, 0, 0), .repo_url = pg_cell(r, 0, 1), .repo_branch = pg_cell(r, 0, 2), .repo_auth = pg_cell(r, 0, 3),
-                      .repo_username = pg_cell(r, 0, 4), .repo_host_key = pg_cell(r, 0, 5), .repo_tls_ca = pg_cell(r, 0, 6), .revision = ""};
+    *x = (struct app){.repo_id = pg_cell(r, 0, 0),
+                      .repo_url = pg_cell(r, 0, 1),
+                      .repo_branch = pg_cell(r, 0, 2),
+                      .repo_auth = pg_cell(r, 0, 3),
+                      .repo_username = pg_cell(r, 0, 4),
+                      .repo_host_key = pg_cell(r, 0, 5),
+                      .repo_tls_ca = pg_cell(r, 0, 6),
+                      .revision = ""};
     x->repo_credentials_sealed = str_of(pg_cell(r, 0, 7) ? pg_cell(r, 0, 7) : "");
     return json_parse(a, str_of(pg_cell(r, 0, 8)), NULL, &ret->refs);
 }
@@ -46,16 +52,24 @@ static err_t wake_tx(struct pg *tx, void *arg) {
     struct arena *a = w->repo->a;
     const char *id = w->repo->as_app.repo_id;
     int64_t n = 0;
-    TRY(pg_exec(tx, SQL_GITOPS_REPO_POLLED, PG_ARGS(pg_uuid(id), pg_json(json_to_text(a, w->refs)), pg_bool(w->fetched)), &n));
+    TRY(pg_exec(tx, SQL_GITOPS_REPO_POLLED,
+                PG_ARGS(pg_uuid(id), pg_json(json_to_text(a, w->refs)), pg_bool(w->fetched)), &n));
     w->gone = n == 0;
     if (w->gone)
         return NULL;
-    for vec_each (app, &w->apps) {
-        struct job_spec spec = {.kind = JOB_REFRESH, .key = arena_printf(a, "app:%s", *app), .scope_id = *app, .object_kind = "application",
-                                .object_id = *app, .payload = "{\"offline\":true}", .coalesce = true, .priority = 5};
-        struct uuid_text job;
-        TRY(jobs_enqueue(tx, &spec, &job, NULL));
-    }
+    for
+        vec_each(app, &w->apps) {
+            struct job_spec spec = {.kind = JOB_REFRESH,
+                                    .key = arena_printf(a, "app:%s", *app),
+                                    .scope_id = *app,
+                                    .object_kind = "application",
+                                    .object_id = *app,
+                                    .payload = "{\"offline\":true}",
+                                    .coalesce = true,
+                                    .priority = 5};
+            struct uuid_text job;
+            TRY(jobs_enqueue(tx, &spec, &job, NULL));
+        }
     struct json *event = json_object(a);
     json_set_str(a, event, "id", id);
     json_set_str(a, event, "state", "ok");

@@ -22,20 +22,22 @@ static err_t write_status(struct pg *tx, void *arg) {
     struct status_write *w = arg;
     int64_t n = 0;
     TRY(pg_exec(tx, SQL_GITOPS_APP_STATUS,
-                PG_ARGS(pg_uuid(w->app->id), pg_text(w->s->sync), pg_text(w->s->health), pg_json(json_to_text(w->a, w->s->reasons)),
-                        pg_text(w->desired), pg_json(w->error)),
+                PG_ARGS(pg_uuid(w->app->id), pg_text(w->s->sync), pg_text(w->s->health),
+                        pg_json(json_to_text(w->a, w->s->reasons)), pg_text(w->desired), pg_json(w->error)),
                 &n));
     return n ? publish_app(tx, w->a, w->app->id, w->app->scope_id) : NULL;
 }
 
-static err_t save(struct gitops *g, struct arena *a, const struct app *app, const struct status *s, const char *desired, err_t error) {
+static err_t save(struct gitops *g, struct arena *a, const struct app *app, const struct status *s, const char *desired,
+                  err_t error) {
     struct status_write w = {a, app, s, desired, error ? json_to_text(a, error_json(a, error)) : NULL};
     return pg_tx(g->db, write_status, &w);
 }
 
 /* The files cannot be read or rendered: say so, keep what runs. */
 static err_t save_error(struct gitops *g, struct arena *a, const struct app *app, const char *desired, err_t error) {
-    struct status s = {.sync = "Unknown", .health = app->health_status ? app->health_status : "Unknown", .reasons = json_array(a)};
+    struct status s = {
+        .sync = "Unknown", .health = app->health_status ? app->health_status : "Unknown", .reasons = json_array(a)};
     struct json *r = json_object(a);
     json_set_str(a, r, "code", err_code_wire(error->code));
     json_set_str(a, r, "message", err_chain(a, error));
@@ -66,7 +68,8 @@ static err_t maybe_sync(struct gitops *g, const struct app *app, const char *sha
     if (moved && !fenced && app->policy.automated && tries_left)
         return pg_tx(g->db, enqueue_auto, &sync);
     /* A fenced commit alone is out of sync for ever and nothing to repair. */
-    if (!s->drifted || app->deployed_commit == NULL || !app->policy.self_heal || app->sync_failures >= HEAL_LIMIT || (moved && !fenced))
+    if (!s->drifted || app->deployed_commit == NULL || !app->policy.self_heal || app->sync_failures >= HEAL_LIMIT ||
+        (moved && !fenced))
         return NULL;
     sync.options.trigger = "self-heal";
     sync.options.revision = app->deployed_commit;
@@ -98,7 +101,8 @@ static err_t compare(struct gitops *g, struct arena *a, struct app *app, const c
         ret->sync = "OutOfSync";
         struct json *r = json_object(a);
         json_set_str(a, r, "code", "fenced");
-        json_set_str(a, r, "message", arena_printf(a, "commit %.12s failed before and is not applied automatically", sha));
+        json_set_str(a, r, "message",
+                     arena_printf(a, "commit %.12s failed before and is not applied automatically", sha));
         json_push(a, ret->reasons, r);
     }
     return NULL;

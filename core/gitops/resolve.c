@@ -8,7 +8,8 @@
 
 #define GIT_TIMEOUT SECONDS(120)
 
-static err_t open_secret(struct gitops *g, struct arena *a, const char *repo_id, struct str sealed, const char **ret_user, const char **ret_secret) {
+static err_t open_secret(struct gitops *g, struct arena *a, const char *repo_id, struct str sealed,
+                         const char **ret_user, const char **ret_secret) {
     struct str blob, text;
     struct json *j;
     struct seal_place at = {"repositories", "credentials_sealed", repo_id};
@@ -41,7 +42,10 @@ err_t repo_ca_file(struct gitops *g, struct arena *a, const struct app *app, con
 err_t repo_remote(struct gitops *g, struct arena *a, const struct app *app, struct git_remote_conf *ret) {
     if (app->repo_id == NULL)
         return err_new(ERR_INVALID, "the application has no repository");
-    *ret = (struct git_remote_conf){.url = app->repo_url, .allow_local = g->conf.allow_local, .host_key = app->repo_host_key, .username = app->repo_username};
+    *ret = (struct git_remote_conf){.url = app->repo_url,
+                                    .allow_local = g->conf.allow_local,
+                                    .host_key = app->repo_host_key,
+                                    .username = app->repo_username};
     if (z_eq(app->repo_auth, "token") || z_eq(app->repo_auth, "basic"))
         ret->auth = GIT_AUTH_TOKEN;
     else if (z_eq(app->repo_auth, "ssh-key"))
@@ -59,9 +63,13 @@ const char *repo_mirror(struct gitops *g, struct arena *a, const char *repo_id) 
 
 static bool is_sha(const char *s) { return s && strlen(s) == 40 && strspn(s, "0123456789abcdef") == 40; }
 
-err_t resolve_commit(struct gitops *g, struct arena *a, const struct app *app, const char *revision, bool offline, struct git_commit *ret) {
+err_t resolve_commit(struct gitops *g, struct arena *a, const struct app *app, const char *revision, bool offline,
+                     struct git_commit *ret) {
     const char *mirror = repo_mirror(g, a, app->repo_id);
-    const char *want = revision && *revision ? revision : *app->revision ? app->revision : *app->repo_branch ? app->repo_branch : NULL;
+    const char *want = revision && *revision ? revision
+                       : *app->revision      ? app->revision
+                       : *app->repo_branch   ? app->repo_branch
+                                             : NULL;
     uint64_t deadline = deadline_in(GIT_TIMEOUT);
     struct git_remote_conf remote;
     if (offline && want == NULL)
@@ -84,7 +92,8 @@ err_t resolve_commit(struct gitops *g, struct arena *a, const struct app *app, c
 }
 
 err_t desired_of(struct gitops *g, struct arena *a, const struct app *app, const char *sha, struct desired **ret) {
-    struct source_conf conf = {.mirror = repo_mirror(g, a, app->repo_id), .sha = sha, .deadline = deadline_in(MINUTES(5))};
+    struct source_conf conf = {
+        .mirror = repo_mirror(g, a, app->repo_id), .sha = sha, .deadline = deadline_in(MINUTES(5))};
     return source_desired(a, app, &conf, ret);
 }
 

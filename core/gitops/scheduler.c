@@ -11,8 +11,13 @@ struct enqueue {
 
 static err_t refresh_tx(struct pg *tx, void *arg) {
     struct enqueue *q = arg;
-    struct job_spec spec = {.kind = JOB_REFRESH, .key = arena_printf(arena_current(), "app:%s", q->app_id), .scope_id = q->app_id,
-                            .object_kind = "application", .object_id = q->app_id, .payload = q->payload, .coalesce = true};
+    struct job_spec spec = {.kind = JOB_REFRESH,
+                            .key = arena_printf(arena_current(), "app:%s", q->app_id),
+                            .scope_id = q->app_id,
+                            .object_kind = "application",
+                            .object_id = q->app_id,
+                            .payload = q->payload,
+                            .coalesce = true};
     struct uuid_text id;
     return jobs_enqueue(tx, &spec, &id, NULL);
 }

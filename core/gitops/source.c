@@ -31,8 +31,12 @@ static err_t load_on_worker(struct git_files *f, struct arena *a, void *arg) {
     struct load *l = arg;
     struct compose_files files = {read_file, f};
     struct compose_options o = {.root = ROOT};
-    struct compose_cli cli = {.working_dir = l->dir, .base_dir = l->dir, .dot_env = true, .project_name = l->project_name,
-                              .files = l->files, .n_files = l->n_files};
+    struct compose_cli cli = {.working_dir = l->dir,
+                              .base_dir = l->dir,
+                              .dot_env = true,
+                              .project_name = l->project_name,
+                              .files = l->files,
+                              .n_files = l->n_files};
     TRY(compose_cli_options(a, &cli, &l->env, &files, &o));
     o.root = ROOT;
     o.project_name = l->project_name;
@@ -66,7 +70,8 @@ static err_t repository_paths(err_t e) {
     return out;
 }
 
-static err_t load_project(struct arena *a, const struct app *app, const struct source_conf *conf, struct compose_project **ret) {
+static err_t load_project(struct arena *a, const struct app *app, const struct source_conf *conf,
+                          struct compose_project **ret) {
     const char *sub;
     struct load *l;
     TRY(git_path_clean(a, app->path, &sub));
@@ -85,10 +90,11 @@ static err_t load_project(struct arena *a, const struct app *app, const struct s
     return NULL;
 }
 
-static err_t add_set(struct arena *a, struct desired *want, struct desired_service *s, const char *key, const struct content *c,
-                     const char *path, const char *target, bool read_only) {
+static err_t add_set(struct arena *a, struct desired *want, struct desired_service *s, const char *key,
+                     const struct content *c, const char *path, const char *target, bool read_only) {
     struct desired_file_set *f = &s->files[s->n_files++];
-    *f = (struct desired_file_set){.key = key, .digest = c->digest, .path = path, .target = target, .read_only = read_only, .content = c};
+    *f = (struct desired_file_set){
+        .key = key, .digest = c->digest, .path = path, .target = target, .read_only = read_only, .content = c};
     /* A single file is mounted alone. Had a folder of the same content the same volume, whoever mounts the folder could put a link
      * in the place of the file, and the engine would follow it on the host. */
     f->volume = arena_printf(a, "%s_%s_%.16s", want->project->name, *path ? "file" : "files", c->digest);
@@ -109,8 +115,8 @@ static err_t at_origin(err_t e, const struct compose_origin *o) {
     return err_detail_json(w, "column", arena_printf(arena_current(), "%u", o->column));
 }
 
-static err_t add_bind(struct arena *a, const struct content_source *src, struct desired *want, struct desired_service *s,
-                      const struct compose_mount *m) {
+static err_t add_bind(struct arena *a, const struct content_source *src, struct desired *want,
+                      struct desired_service *s, const struct compose_mount *m) {
     const char *rel = inside(m->source);
     if (rel == NULL)
         return at_origin(err_new(ERR_PATH_ESCAPE, "bind source '%s' leaves the repository", m->source), &m->origin);
@@ -121,7 +127,8 @@ static err_t add_bind(struct arena *a, const struct content_source *src, struct 
     if (e)
         return at_origin(e, &m->origin);
     bool file = c->files.n == 1 && !c->files.v[0].dir && z_eq(c->files.v[0].path, base_name(rel));
-    return add_set(a, want, s, arena_printf(a, "bind:%s", m->target), c, file ? arena_printf(a, "/%s", base_name(rel)) : "", m->target, m->read_only);
+    return add_set(a, want, s, arena_printf(a, "bind:%s", m->target), c,
+                   file ? arena_printf(a, "/%s", base_name(rel)) : "", m->target, m->read_only);
 }
 
 static uint32_t id_or_root(const char *z) {
@@ -129,9 +136,13 @@ static uint32_t id_or_root(const char *z) {
     return z && str_to_i64(str_of(z), 0, INT32_MAX, &n) == NULL ? (uint32_t)n : 0;
 }
 
-static err_t object_text(struct arena *a, const struct content_source *src, const struct compose_object *o, const char *what, struct str *ret) {
+static err_t object_text(struct arena *a, const struct content_source *src, const struct compose_object *o,
+                         const char *what, struct str *ret) {
     if (o->external)
-        return at_origin(err_new(ERR_INVALID, "%s '%s' is external, which only Swarm supports; use file, environment or content", what, o->key), &o->origin);
+        return at_origin(err_new(ERR_INVALID,
+                                 "%s '%s' is external, which only Swarm supports; use file, environment or content",
+                                 what, o->key),
+                         &o->origin);
     if (o->content) {
         *ret = str_of(o->content);
         return NULL;
@@ -143,12 +154,14 @@ static err_t object_text(struct arena *a, const struct content_source *src, cons
     return e ? at_origin(e, &o->origin) : NULL;
 }
 
-static err_t add_refs(struct arena *a, const struct content_source *src, struct desired *want, struct desired_service *s, bool secrets) {
+static err_t add_refs(struct arena *a, const struct content_source *src, struct desired *want,
+                      struct desired_service *s, bool secrets) {
     const struct compose_service *svc = s->service;
     const struct compose_file_ref *refs = secrets ? svc->secrets : svc->configs;
     size_t n = secrets ? svc->n_secrets : svc->n_configs;
     for (size_t i = 0; i < n; i++) {
-        const struct compose_object *o = secrets ? compose_secret_find(want->project, refs[i].source) : compose_config_find(want->project, refs[i].source);
+        const struct compose_object *o = secrets ? compose_secret_find(want->project, refs[i].source)
+                                                 : compose_config_find(want->project, refs[i].source);
         if (o == NULL)
             continue;
         struct str text;
@@ -173,17 +186,22 @@ static enum image_want want_of(const struct compose_service *s) {
     return z_eq(s->pull_policy, "always") ? IMAGE_ALWAYS : IMAGE_IF_MISSING;
 }
 
-err_t source_build_paths(struct arena *a, const struct desired_service *s, const char **ret_context, const char **ret_dockerfile) {
+err_t source_build_paths(struct arena *a, const struct desired_service *s, const char **ret_context,
+                         const char **ret_dockerfile) {
     const struct compose_build *b = s->service->build;
     const char *context = b->context ? inside(b->context) : NULL;
     if (context == NULL)
-        return at_origin(err_new(ERR_PATH_ESCAPE, "service %s: build context must be a directory of the repository", s->service->name), &s->service->origin);
+        return at_origin(err_new(ERR_PATH_ESCAPE, "service %s: build context must be a directory of the repository",
+                                 s->service->name),
+                         &s->service->origin);
     const char *dockerfile = b->dockerfile ? b->dockerfile : "Dockerfile";
     if (z_starts(dockerfile, ROOT "/")) {
         const char *rel = inside(dockerfile);
         size_t n = strlen(context);
         if (n && (strncmp(rel, context, n) != 0 || rel[n] != '/'))
-            return at_origin(err_new(ERR_INVALID, "service %s: the Dockerfile must lie in the build context", s->service->name), &s->service->origin);
+            return at_origin(
+                err_new(ERR_INVALID, "service %s: the Dockerfile must lie in the build context", s->service->name),
+                &s->service->origin);
         dockerfile = n ? rel + n + 1 : rel;
     }
     TRY(git_path_clean(a, dockerfile, ret_dockerfile));
@@ -216,7 +234,8 @@ static err_t build_hash(struct arena *a, const struct content_source *src, struc
     return NULL;
 }
 
-static err_t fill_service(struct arena *a, const struct content_source *src, struct desired *want, struct desired_service *s) {
+static err_t fill_service(struct arena *a, const struct content_source *src, struct desired *want,
+                          struct desired_service *s) {
     const struct compose_service *svc = s->service;
     s->image = compose_service_image(a, want->project, svc);
     s->want = want_of(svc);
@@ -236,7 +255,8 @@ err_t source_desired(struct arena *a, const struct app *app, const struct source
     TRY(load_project(a, app, conf, &project));
     *want = (struct desired){.project = project, .app_id = app->id, .revision = conf->sha, .prune = app->policy.prune};
     if (project->n_services == 0 && !app->policy.allow_empty)
-        return err_new(ERR_INVALID, "the compose files define no service; allow it with syncPolicy.allowEmpty if that is meant");
+        return err_new(ERR_INVALID,
+                       "the compose files define no service; allow it with syncPolicy.allowEmpty if that is meant");
     struct compose_strs order;
     TRY(compose_order(a, project, true, NULL, 0, &order));
     want->services = arena_new_array(a, struct desired_service, order.n + 1);
@@ -250,7 +270,8 @@ err_t source_desired(struct arena *a, const struct app *app, const struct source
     return NULL;
 }
 
-err_t source_build_context(struct arena *a, const struct source_conf *conf, const struct desired_service *s, struct str *ret_tar) {
+err_t source_build_context(struct arena *a, const struct source_conf *conf, const struct desired_service *s,
+                           struct str *ret_tar) {
     const char *context, *dockerfile;
     TRY(source_build_paths(a, s, &context, &dockerfile));
     struct content_source src = {conf->mirror, conf->sha, conf->deadline};
@@ -258,13 +279,15 @@ err_t source_build_context(struct arena *a, const struct source_conf *conf, cons
     TRY(content_from_git(a, &src, context, "context", &c));
     struct dockerignore *ignore = NULL;
     const char *own = arena_printf(a, "%s.dockerignore", dockerfile);
-    for vec_each (f, &c->files)
-        if (z_eq(f->path, own) || (ignore == NULL && z_eq(f->path, ".dockerignore")))
-            TRY(dockerignore_parse(a, f->text, dockerfile, &ignore));
+    for
+        vec_each(f, &c->files)
+            if (z_eq(f->path, own) || (ignore == NULL && z_eq(f->path, ".dockerignore")))
+                TRY(dockerignore_parse(a, f->text, dockerfile, &ignore));
     struct content kept = {.bytes = c->bytes};
-    for vec_each (f, &c->files)
-        if (ignore == NULL || !dockerignore_excluded(ignore, f->path))
-            *vec_push(a, &kept.files) = *f;
+    for
+        vec_each(f, &c->files)
+            if (ignore == NULL || !dockerignore_excluded(ignore, f->path))
+                *vec_push(a, &kept.files) = *f;
     return content_tar(a, &kept, ret_tar);
 }
 

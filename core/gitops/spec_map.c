@@ -10,11 +10,15 @@ static struct spec_kvs kvs(struct arena *a, const struct compose_kvs *in) {
     return (struct spec_kvs){v, in->n};
 }
 
-static struct spec_strs strs(const struct compose_strs *in) { return (struct spec_strs){(const char *const *)in->v, in->n, in->set}; }
+static struct spec_strs strs(const struct compose_strs *in) {
+    return (struct spec_strs){(const char *const *)in->v, in->n, in->set};
+}
 
 static int64_t or_zero(int64_t v) { return v == COMPOSE_UNSET ? 0 : v; }
 
-static enum spec_opt tri(enum compose_tri t) { return t == COMPOSE_TRI_UNSET ? SPEC_UNSET : t == COMPOSE_TRUE ? SPEC_TRUE : SPEC_FALSE; }
+static enum spec_opt tri(enum compose_tri t) {
+    return t == COMPOSE_TRI_UNSET ? SPEC_UNSET : t == COMPOSE_TRUE ? SPEC_TRUE : SPEC_FALSE;
+}
 
 struct labels {
     struct spec_kv *v;
@@ -40,8 +44,8 @@ static const char *dependency_label(struct arena *a, const struct compose_servic
     static const char *const conditions[] = {"service_started", "service_healthy", "service_completed_successfully"};
     const char *out = "";
     for (size_t i = 0; i < s->n_depends_on; i++)
-        out = arena_printf(a, "%s%s%s:%s:%s", out, *out ? "," : "", s->depends_on[i].service, conditions[s->depends_on[i].condition],
-                           s->depends_on[i].restart ? "true" : "false");
+        out = arena_printf(a, "%s%s%s:%s:%s", out, *out ? "," : "", s->depends_on[i].service,
+                           conditions[s->depends_on[i].condition], s->depends_on[i].restart ? "true" : "false");
     return out;
 }
 
@@ -80,8 +84,11 @@ static void map_ports(struct arena *a, const struct compose_service *s, struct c
     struct spec_port *v = arena_new_array(a, struct spec_port, s->n_ports + s->expose.n + 1);
     size_t n = 0;
     for (size_t i = 0; i < s->n_ports; i++)
-        v[n++] = (struct spec_port){.target = s->ports[i].target, .protocol = s->ports[i].protocol, .has_binding = true,
-                                    .host_ip = s->ports[i].host_ip, .host_port = s->ports[i].published};
+        v[n++] = (struct spec_port){.target = s->ports[i].target,
+                                    .protocol = s->ports[i].protocol,
+                                    .has_binding = true,
+                                    .host_ip = s->ports[i].host_ip,
+                                    .host_port = s->ports[i].published};
     for (size_t i = 0; i < s->expose.n; i++) {
         struct str rest = str_of(s->expose.v[i]), num;
         int64_t port;
@@ -107,17 +114,25 @@ static const struct desired_file_set *file_set_at(const struct desired_service *
 
 static struct spec_mount files_mount(struct arena *a, const struct map_input *in, const struct desired_file_set *f) {
     const char *base = in->files_path(in->ctx, f->volume);
-    return (struct spec_mount){.type = SPEC_MOUNT_BIND, .source = arena_printf(a, "%s%s", base ? base : "/nonexistent", f->path),
-                               .target = f->target, .read_only = f->read_only};
+    return (struct spec_mount){.type = SPEC_MOUNT_BIND,
+                               .source = arena_printf(a, "%s%s", base ? base : "/nonexistent", f->path),
+                               .target = f->target,
+                               .read_only = f->read_only};
 }
 
 static struct spec_mount user_mount(struct arena *a, const struct map_input *in, const struct compose_mount *m) {
     const struct desired_file_set *f = m->relative ? file_set_at(in->service, m->target) : NULL;
     if (f)
         return files_mount(a, in, f);
-    struct spec_mount out = {.target = m->target, .read_only = m->read_only, .subpath = m->subpath, .no_copy = m->nocopy,
-                             .propagation = m->propagation, .selinux = m->selinux, .recursive = m->recursive,
-                             .create_host_path = m->create_host_path, .labels = kvs(a, &m->volume_labels)};
+    struct spec_mount out = {.target = m->target,
+                             .read_only = m->read_only,
+                             .subpath = m->subpath,
+                             .no_copy = m->nocopy,
+                             .propagation = m->propagation,
+                             .selinux = m->selinux,
+                             .recursive = m->recursive,
+                             .create_host_path = m->create_host_path,
+                             .labels = kvs(a, &m->volume_labels)};
     switch (m->type) {
     case COMPOSE_BIND:
         out.type = SPEC_MOUNT_BIND;
@@ -159,8 +174,8 @@ static void map_mounts(struct arena *a, const struct map_input *in, struct conta
     out->tmpfs = (struct spec_kvs){t, s->tmpfs.n};
 }
 
-void spec_map_endpoint(struct arena *a, const struct desired *want, const struct compose_service *s, const struct compose_attachment *at,
-                       const char *container_name, struct spec_network *ret) {
+void spec_map_endpoint(struct arena *a, const struct desired *want, const struct compose_service *s,
+                       const struct compose_attachment *at, const char *container_name, struct spec_network *ret) {
     const struct compose_network *n = compose_network_find(want->project, at->network);
     const char **aliases = arena_new_array(a, const char *, at->aliases.n + 3);
     size_t k = 0;
@@ -185,7 +200,8 @@ static err_t namespace_of(struct arena *a, const struct map_input *in, const cha
         return NULL;
     const char *id = in->service_container(in->ctx, mode + 8);
     if (id == NULL)
-        return err_new(ERR_CONFLICT, "service %s shares a namespace of service %s, which has no container", in->service->service->name, mode + 8);
+        return err_new(ERR_CONFLICT, "service %s shares a namespace of service %s, which has no container",
+                       in->service->service->name, mode + 8);
     *ret = arena_printf(a, "container:%s", id);
     return NULL;
 }
@@ -216,7 +232,8 @@ static err_t map_volumes_from(struct arena *a, const struct map_input *in, struc
         (void)str_cut(&rest, ':', &name);
         const char *id = in->service_container(in->ctx, str_z(a, name));
         if (id == NULL)
-            return err_new(ERR_CONFLICT, "service %s takes volumes from service %.*s, which has no container", s->name, STR_ARG(name));
+            return err_new(ERR_CONFLICT, "service %s takes volumes from service %.*s, which has no container", s->name,
+                           STR_ARG(name));
         v[i] = rest.n ? arena_printf(a, "%s:%.*s", id, STR_ARG(rest)) : id;
     }
     out->volumes_from = (struct spec_strs){v, s->volumes_from.n, s->volumes_from.n > 0};
@@ -228,9 +245,13 @@ static void map_health(struct arena *a, const struct compose_service *s, struct 
     if (!h->set)
         return;
     struct spec_health *v = arena_new_obj(a, struct spec_health);
-    *v = (struct spec_health){.disable = h->disable, .test = strs(&h->test), .interval_ns = or_zero(h->interval),
-                              .timeout_ns = or_zero(h->timeout), .start_period_ns = or_zero(h->start_period),
-                              .start_interval_ns = or_zero(h->start_interval), .retries = or_zero(h->retries)};
+    *v = (struct spec_health){.disable = h->disable,
+                              .test = strs(&h->test),
+                              .interval_ns = or_zero(h->interval),
+                              .timeout_ns = or_zero(h->timeout),
+                              .start_period_ns = or_zero(h->start_period),
+                              .start_interval_ns = or_zero(h->start_interval),
+                              .retries = or_zero(h->retries)};
     out->health = v;
 }
 
@@ -291,8 +312,11 @@ static void map_devices(struct arena *a, const struct compose_service *s, struct
     struct spec_device_request *r = arena_new_array(a, struct spec_device_request, total + 1);
     for (size_t i = 0; i < total; i++) {
         const struct compose_device_request *q = i < s->n_gpus ? &s->gpus[i] : &s->deploy.devices[i - s->n_gpus];
-        r[n++] = (struct spec_device_request){.driver = q->driver, .count = q->count, .ids = strs(&q->device_ids),
-                                              .capabilities = strs(&q->capabilities), .options = kvs(a, &q->options)};
+        r[n++] = (struct spec_device_request){.driver = q->driver,
+                                              .count = q->count,
+                                              .ids = strs(&q->device_ids),
+                                              .capabilities = strs(&q->capabilities),
+                                              .options = kvs(a, &q->options)};
     }
     out->device_requests.v = r;
     out->device_requests.n = n;
@@ -313,17 +337,44 @@ static struct spec_strs hosts(struct arena *a, const struct compose_strs *in) {
 
 static void map_plain(struct arena *a, const struct map_input *in, struct container_spec *out) {
     const struct compose_service *s = in->service->service;
-    *out = (struct container_spec){
-        .name = in->name, .platform = s->platform, .image = in->service->image, .command = strs(&s->command),
-        .entrypoint = strs(&s->entrypoint), .environment = kvs(a, &s->environment), .labels = container_labels(a, in),
-        .annotations = kvs(a, &s->annotations), .hostname = s->hostname, .domainname = s->domainname, .user = s->user,
-        .working_dir = s->working_dir, .tty = s->tty, .stdin_open = s->stdin_open, .stop_signal = s->stop_signal,
-        .device_cgroup_rules = strs(&s->device_cgroup_rules), .cap_add = strs(&s->cap_add), .cap_drop = strs(&s->cap_drop),
-        .security_opt = strs(&s->security_opt), .group_add = strs(&s->group_add), .sysctls = kvs(a, &s->sysctls),
-        .storage_opt = kvs(a, &s->storage_opt), .privileged = s->privileged, .read_only = s->read_only, .init = tri(s->init),
-        .dns = strs(&s->dns), .dns_search = strs(&s->dns_search), .dns_opt = strs(&s->dns_opt), .extra_hosts = hosts(a, &s->extra_hosts),
-        .uts = s->uts, .userns = s->userns_mode, .cgroupns = s->cgroup, .cgroup_parent = s->cgroup_parent, .runtime = s->runtime,
-        .isolation = s->isolation, .log_driver = s->log_driver, .log_options = kvs(a, &s->log_options), .mac_address = s->mac_address};
+    *out = (struct container_spec){.name = in->name,
+                                   .platform = s->platform,
+                                   .image = in->service->image,
+                                   .command = strs(&s->command),
+                                   .entrypoint = strs(&s->entrypoint),
+                                   .environment = kvs(a, &s->environment),
+                                   .labels = container_labels(a, in),
+                                   .annotations = kvs(a, &s->annotations),
+                                   .hostname = s->hostname,
+                                   .domainname = s->domainname,
+                                   .user = s->user,
+                                   .working_dir = s->working_dir,
+                                   .tty = s->tty,
+                                   .stdin_open = s->stdin_open,
+                                   .stop_signal = s->stop_signal,
+                                   .device_cgroup_rules = strs(&s->device_cgroup_rules),
+                                   .cap_add = strs(&s->cap_add),
+                                   .cap_drop = strs(&s->cap_drop),
+                                   .security_opt = strs(&s->security_opt),
+                                   .group_add = strs(&s->group_add),
+                                   .sysctls = kvs(a, &s->sysctls),
+                                   .storage_opt = kvs(a, &s->storage_opt),
+                                   .privileged = s->privileged,
+                                   .read_only = s->read_only,
+                                   .init = tri(s->init),
+                                   .dns = strs(&s->dns),
+                                   .dns_search = strs(&s->dns_search),
+                                   .dns_opt = strs(&s->dns_opt),
+                                   .extra_hosts = hosts(a, &s->extra_hosts),
+                                   .uts = s->uts,
+                                   .userns = s->userns_mode,
+                                   .cgroupns = s->cgroup,
+                                   .cgroup_parent = s->cgroup_parent,
+                                   .runtime = s->runtime,
+                                   .isolation = s->isolation,
+                                   .log_driver = s->log_driver,
+                                   .log_options = kvs(a, &s->log_options),
+                                   .mac_address = s->mac_address};
     if (s->stop_grace_period != COMPOSE_UNSET && s->stop_grace_period > 0) {
         out->has_stop_timeout = true;
         out->stop_timeout = (s->stop_grace_period + 999999999) / 1000000000;
@@ -343,8 +394,8 @@ err_t spec_map_container(struct arena *a, const struct map_input *in, struct con
     return map_volumes_from(a, in, ret);
 }
 
-static struct spec_kvs object_labels(struct arena *a, const struct desired *want, const struct compose_kvs *user, const char *key_label,
-                                     const char *key, const char *hash) {
+static struct spec_kvs object_labels(struct arena *a, const struct desired *want, const struct compose_kvs *user,
+                                     const char *key_label, const char *key, const char *hash) {
     struct labels l = {arena_new_array(a, struct spec_kv, user->n + 8), 0};
     for (size_t i = 0; i < user->n; i++)
         user_label(&l, user->v[i].key, user->v[i].value);
@@ -357,19 +408,32 @@ static struct spec_kvs object_labels(struct arena *a, const struct desired *want
     return (struct spec_kvs){l.v, l.n};
 }
 
-void spec_map_network(struct arena *a, const struct desired *want, const struct compose_network *n, struct network_spec *ret) {
+void spec_map_network(struct arena *a, const struct desired *want, const struct compose_network *n,
+                      struct network_spec *ret) {
     struct spec_ipam *pools = arena_new_array(a, struct spec_ipam, n->n_ipam + 1);
     for (size_t i = 0; i < n->n_ipam; i++)
-        pools[i] = (struct spec_ipam){n->ipam[i].subnet, n->ipam[i].gateway, n->ipam[i].ip_range, kvs(a, &n->ipam[i].aux_addresses)};
-    *ret = (struct network_spec){.name = n->name, .driver = n->driver, .internal = n->internal, .attachable = n->attachable,
-                                 .enable_ipv4 = tri(n->enable_ipv4), .enable_ipv6 = tri(n->enable_ipv6),
-                                 .driver_opts = kvs(a, &n->driver_opts), .ipam_options = kvs(a, &n->ipam_options), .ipam_driver = n->ipam_driver,
-                                 .labels = object_labels(a, want, &n->labels, "com.docker.compose.network", n->key, compose_network_hash(a, n))};
+        pools[i] = (struct spec_ipam){n->ipam[i].subnet, n->ipam[i].gateway, n->ipam[i].ip_range,
+                                      kvs(a, &n->ipam[i].aux_addresses)};
+    *ret = (struct network_spec){
+        .name = n->name,
+        .driver = n->driver,
+        .internal = n->internal,
+        .attachable = n->attachable,
+        .enable_ipv4 = tri(n->enable_ipv4),
+        .enable_ipv6 = tri(n->enable_ipv6),
+        .driver_opts = kvs(a, &n->driver_opts),
+        .ipam_options = kvs(a, &n->ipam_options),
+        .ipam_driver = n->ipam_driver,
+        .labels = object_labels(a, want, &n->labels, "com.docker.compose.network", n->key, compose_network_hash(a, n))};
     ret->ipam.v = pools;
     ret->ipam.n = n->n_ipam;
 }
 
-void spec_map_volume(struct arena *a, const struct desired *want, const struct compose_volume *v, struct volume_spec *ret) {
-    *ret = (struct volume_spec){.name = v->name, .driver = v->driver, .driver_opts = kvs(a, &v->driver_opts),
-                                .labels = object_labels(a, want, &v->labels, "com.docker.compose.volume", v->key, compose_volume_hash(a, v))};
+void spec_map_volume(struct arena *a, const struct desired *want, const struct compose_volume *v,
+                     struct volume_spec *ret) {
+    *ret = (struct volume_spec){
+        .name = v->name,
+        .driver = v->driver,
+        .driver_opts = kvs(a, &v->driver_opts),
+        .labels = object_labels(a, want, &v->labels, "com.docker.compose.volume", v->key, compose_volume_hash(a, v))};
 }

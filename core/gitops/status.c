@@ -17,10 +17,12 @@ static void reason(struct arena *a, struct json *out, const char *code, const ch
 }
 
 static bool one_shot(const struct compose_service *s) {
-    return !(z_eq(s->restart, "always") || z_eq(s->restart, "unless-stopped") || (s->deploy.restart_policy.set && z_eq(s->deploy.restart_policy.condition, "any")));
+    return !(z_eq(s->restart, "always") || z_eq(s->restart, "unless-stopped") ||
+             (s->deploy.restart_policy.set && z_eq(s->deploy.restart_policy.condition, "any")));
 }
 
-static int container_health(struct arena *a, const struct compose_service *s, const struct observed_container *c, struct json *reasons) {
+static int container_health(struct arena *a, const struct compose_service *s, const struct observed_container *c,
+                            struct json *reasons) {
     if (z_eq(c->state, "running") && z_eq(c->health, "unhealthy")) {
         reason(a, reasons, "unhealthy", c->name, "the health check fails");
         return DEGRADED;
@@ -37,11 +39,13 @@ static int container_health(struct arena *a, const struct compose_service *s, co
         return HEALTHY;
     if (z_eq(c->state, "created"))
         return PROGRESSING;
-    reason(a, reasons, "stopped", c->name, arena_printf(a, "the container is %s (exit code %lld)", c->state, (long long)c->exit_code));
+    reason(a, reasons, "stopped", c->name,
+           arena_printf(a, "the container is %s (exit code %lld)", c->state, (long long)c->exit_code));
     return DEGRADED;
 }
 
-static int service_health(struct arena *a, const struct desired_service *s, const struct observed *have, struct json *reasons) {
+static int service_health(struct arena *a, const struct desired_service *s, const struct observed *have,
+                          struct json *reasons) {
     int health = HEALTHY;
     int64_t found = 0;
     for (size_t i = 0; i < have->n_containers; i++) {
@@ -52,7 +56,8 @@ static int service_health(struct arena *a, const struct desired_service *s, cons
         health = worst(health, container_health(a, s->service, c, reasons));
     }
     if (found < s->replicas) {
-        reason(a, reasons, "missing", s->service->name, arena_printf(a, "%lld of %lld containers exist", (long long)found, (long long)s->replicas));
+        reason(a, reasons, "missing", s->service->name,
+               arena_printf(a, "%lld of %lld containers exist", (long long)found, (long long)s->replicas));
         health = worst(health, MISSING);
     }
     return health;
@@ -67,14 +72,20 @@ void status_of(struct arena *a, const struct plan *plan, const struct observed *
         health = worst(health, service_health(a, &want->services[i], have, ret->reasons));
     for (size_t i = 0; i < have->n_containers; i++)
         any |= !have->containers[i].oneoff;
-    for vec_each (op, &plan->ops) {
-        bool waits = op->kind == OP_WAIT_HEALTHY || op->kind == OP_WAIT_RUNNING || op->kind == OP_WAIT_COMPLETED;
-        if (!waits && (op->kind == OP_CREATE || op->kind == OP_START || op->kind == OP_REMOVE || op->kind == OP_CREATE_NETWORK) && op->causes.n)
-            reason(a, ret->reasons, op->causes.v[0].code, op->object, arena_printf(a, "%s: %s", op->title, op->causes.v[0].message));
-    }
+    for
+        vec_each(op, &plan->ops) {
+            bool waits = op->kind == OP_WAIT_HEALTHY || op->kind == OP_WAIT_RUNNING || op->kind == OP_WAIT_COMPLETED;
+            if (!waits &&
+                (op->kind == OP_CREATE || op->kind == OP_START || op->kind == OP_REMOVE ||
+                 op->kind == OP_CREATE_NETWORK) &&
+                op->causes.n)
+                reason(a, ret->reasons, op->causes.v[0].code, op->object,
+                       arena_printf(a, "%s: %s", op->title, op->causes.v[0].message));
+        }
     bool differs = false;
-    for vec_each (op, &plan->ops)
-        differs |= op->kind != OP_WAIT_HEALTHY && op->kind != OP_WAIT_RUNNING && op->kind != OP_WAIT_COMPLETED;
+    for
+        vec_each(op, &plan->ops)
+            differs |= op->kind != OP_WAIT_HEALTHY && op->kind != OP_WAIT_RUNNING && op->kind != OP_WAIT_COMPLETED;
     ret->drifted = differs;
     ret->sync = differs ? "OutOfSync" : "Synced";
     ret->health = !any && want->n_services ? "Missing" : health_names[health];

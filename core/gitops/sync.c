@@ -38,18 +38,23 @@ static err_t begin_tx(struct pg *tx, void *arg) {
     TRY(pg_rows(tx, s->a, SQL_GITOPS_DEPLOYMENT_OF_JOB, PG_ARGS(pg_uuid(job_id(s->job))), &r));
     if (r->rows) {
         s->deployment_id = pg_cell(r, 0, 0);
-        TRY(pg_exec(tx, SQL_GITOPS_DEPLOYMENT_RESUME, PG_ARGS(pg_uuid(s->deployment_id), pg_int(job_fence(s->job))), NULL));
+        TRY(pg_exec(tx, SQL_GITOPS_DEPLOYMENT_RESUME, PG_ARGS(pg_uuid(s->deployment_id), pg_int(job_fence(s->job))),
+                    NULL));
     } else {
         s->deployment_id = uuid7_new(s->a);
         TRY(pg_exec(tx, SQL_GITOPS_DEPLOYMENT_INSERT,
-                    PG_ARGS(pg_uuid(s->deployment_id), pg_uuid(s->app->id), pg_text(s->commit.sha), pg_text(*s->app->revision ? s->app->revision : s->app->repo_branch),
-                            pg_text(s->commit.author), pg_text(s->commit.message), pg_int(s->commit.time_ms), pg_text(s->trigger), pg_uuid(user_of(s)),
-                            pg_uuid(job_id(s->job)), pg_int(job_fence(s->job)), pg_uuid(json_get_str(s->payload, "rollbackTo"))),
+                    PG_ARGS(pg_uuid(s->deployment_id), pg_uuid(s->app->id), pg_text(s->commit.sha),
+                            pg_text(*s->app->revision ? s->app->revision : s->app->repo_branch),
+                            pg_text(s->commit.author), pg_text(s->commit.message), pg_int(s->commit.time_ms),
+                            pg_text(s->trigger), pg_uuid(user_of(s)), pg_uuid(job_id(s->job)),
+                            pg_int(job_fence(s->job)), pg_uuid(json_get_str(s->payload, "rollbackTo"))),
                     NULL));
     }
     bool back = z_eq(s->trigger, "rollback") || z_eq(s->trigger, "self-heal");
     TRY(pg_exec(tx, SQL_GITOPS_APP_DEPLOYING,
-                PG_ARGS(pg_uuid(s->app->id), pg_uuid(job_id(s->job)), pg_text(s->commit.sha), pg_uuid(s->deployment_id), pg_bool(back)), NULL));
+                PG_ARGS(pg_uuid(s->app->id), pg_uuid(job_id(s->job)), pg_text(s->commit.sha), pg_uuid(s->deployment_id),
+                        pg_bool(back)),
+                NULL));
     return publish_app(tx, s->a, s->app->id, s->app->scope_id);
 }
 
@@ -57,10 +62,14 @@ static err_t planned_tx(struct pg *tx, void *arg) {
     struct sync *s = arg;
     struct json *plan = plan_to_json(s->a, s->plan);
     TRY(pg_exec(tx, SQL_GITOPS_DEPLOYMENT_PLANNED,
-                PG_ARGS(pg_uuid(s->deployment_id), pg_json(json_to_text(s->a, plan)), pg_json(json_to_text(s->a, s->rendered)), pg_int(job_fence(s->job))), NULL));
+                PG_ARGS(pg_uuid(s->deployment_id), pg_json(json_to_text(s->a, plan)),
+                        pg_json(json_to_text(s->a, s->rendered)), pg_int(job_fence(s->job))),
+                NULL));
     TRY(pg_exec(tx, SQL_GITOPS_OPS_CLEAR, PG_ARGS(pg_uuid(s->deployment_id)), NULL));
     return pg_exec(tx, SQL_GITOPS_OPS_INSERT,
-                   PG_ARGS(pg_uuid(s->deployment_id), pg_json(json_to_text(s->a, json_get(plan, "ops"))), pg_int(job_fence(s->job))), NULL);
+                   PG_ARGS(pg_uuid(s->deployment_id), pg_json(json_to_text(s->a, json_get(plan, "ops"))),
+                           pg_int(job_fence(s->job))),
+                   NULL);
 }
 
 static struct json *progress_json(struct sync *s) {
@@ -85,10 +94,11 @@ static err_t op_tx(struct pg *tx, void *arg) {
     struct arena *a = arena_current();
     TRY(pg_exec(tx, SQL_GITOPS_OP_STATE,
                 PG_ARGS(pg_uuid(s->deployment_id), pg_text(s->op->id), pg_text(op_state_name(s->op_state)),
-                        pg_json(s->error ? json_to_text(a, error_json(a, s->error)) : NULL), pg_json(s->after ? json_to_text(a, s->after) : NULL),
-                        pg_int(job_fence(s->job))),
+                        pg_json(s->error ? json_to_text(a, error_json(a, s->error)) : NULL),
+                        pg_json(s->after ? json_to_text(a, s->after) : NULL), pg_int(job_fence(s->job))),
                 NULL));
-    return bus_publish(tx, "deployment.progress", s->app->id, "application", s->app->id, json_to_text(a, progress_json(s)));
+    return bus_publish(tx, "deployment.progress", s->app->id, "application", s->app->id,
+                       json_to_text(a, progress_json(s)));
 }
 
 static err_t on_op(void *ctx, const struct op *op, enum op_state state, err_t error, const struct json *after) {
@@ -103,7 +113,8 @@ static err_t on_op(void *ctx, const struct op *op, enum op_state state, err_t er
     mine.after = after;
     TRY(job_tx(mine.job, op_tx, &mine));
     if (state != OP_RUNNING)
-        TRY(job_progress(mine.job, (int)(shared->done_ops * 100 / (shared->plan->ops.n ? shared->plan->ops.n : 1)), op->title));
+        TRY(job_progress(mine.job, (int)(shared->done_ops * 100 / (shared->plan->ops.n ? shared->plan->ops.n : 1)),
+                         op->title));
     return NULL;
 }
 
@@ -134,18 +145,23 @@ static err_t finish_tx(struct pg *tx, void *arg) {
     const char *error = e->error ? json_to_text(s->a, error_json(s->a, e->error)) : NULL;
     struct str event;
     TRY(pg_exec(tx, SQL_GITOPS_DEPLOYMENT_FINISH,
-                PG_ARGS(pg_uuid(s->deployment_id), pg_text(e->status), pg_json(error), pg_json(s->images ? json_to_text(s->a, s->images) : NULL),
-                        pg_int(job_fence(s->job))),
+                PG_ARGS(pg_uuid(s->deployment_id), pg_text(e->status), pg_json(error),
+                        pg_json(s->images ? json_to_text(s->a, s->images) : NULL), pg_int(job_fence(s->job))),
                 NULL));
     const char *reasons = json_to_text(s->a, e->st.reasons);
     bool rollback = z_eq(s->trigger, "rollback");
     if (e->error)
         TRY(pg_exec(tx, SQL_GITOPS_APP_FAILED,
-                    PG_ARGS(pg_uuid(s->app->id), pg_text(e->st.health), pg_json(reasons), pg_json(error), pg_text(e->fence ? s->commit.sha : "")), NULL));
+                    PG_ARGS(pg_uuid(s->app->id), pg_text(e->st.health), pg_json(reasons), pg_json(error),
+                            pg_text(e->fence ? s->commit.sha : "")),
+                    NULL));
     else
         TRY(pg_exec(tx, SQL_GITOPS_APP_DEPLOYED,
-                    PG_ARGS(pg_uuid(s->app->id), pg_text(e->st.sync), pg_text(e->st.health), pg_text(s->commit.sha), pg_json(reasons),
-                            pg_text(rollback && s->app->desired_commit && !z_eq(s->app->desired_commit, s->commit.sha) ? s->app->desired_commit : "")),
+                    PG_ARGS(pg_uuid(s->app->id), pg_text(e->st.sync), pg_text(e->st.health), pg_text(s->commit.sha),
+                            pg_json(reasons),
+                            pg_text(rollback && s->app->desired_commit && !z_eq(s->app->desired_commit, s->commit.sha)
+                                        ? s->app->desired_commit
+                                        : "")),
                     NULL));
     TRY(pg_json_text(tx, s->a, SQL_GITOPS_DEPLOYMENT_EVENT, PG_ARGS(pg_uuid(s->deployment_id)), "deployment", &event));
     TRY(bus_publish(tx, "deployment.finished", s->app->id, "application", s->app->id, event.p));
@@ -168,11 +184,13 @@ static void status_now(struct sync *s, struct status *ret) {
 
 /* A revision that broke in building, starting or its health check is not tried again by itself. */
 static bool is_bad_revision(err_t e) {
-    return e && (e->code == ERR_HEALTH_CHECK_FAILED || e->code == ERR_DEPLOYMENT_FAILED || e->code == ERR_BUILD_FAILED || e->code == ERR_POLICY);
+    return e && (e->code == ERR_HEALTH_CHECK_FAILED || e->code == ERR_DEPLOYMENT_FAILED ||
+                 e->code == ERR_BUILD_FAILED || e->code == ERR_POLICY);
 }
 
 static err_t finish(struct sync *s, err_t error) {
-    struct ending e = {.s = s, .error = error, .fence = is_bad_revision(error) && !z_eq(s->commit.sha, s->app->deployed_commit)};
+    struct ending e = {
+        .s = s, .error = error, .fence = is_bad_revision(error) && !z_eq(s->commit.sha, s->app->deployed_commit)};
     bool cancelled = error && error->code == ERR_CANCELLED;
     e.status = error == NULL ? "succeeded" : cancelled ? "cancelled" : "failed";
     FAULT("sync.before_finish");
@@ -203,7 +221,8 @@ static err_t resolve(struct sync *s) {
     const char *revision = json_get_str(s->payload, "revision"), *rollback = json_get_str(s->payload, "rollbackTo");
     if (rollback) {
         struct pg_result *r;
-        TRY(pg_one(s->g->db, s->a, SQL_GITOPS_DEPLOYMENT_FOR_ROLLBACK, PG_ARGS(pg_uuid(rollback), pg_uuid(s->app->id)), "deployment", &r));
+        TRY(pg_one(s->g->db, s->a, SQL_GITOPS_DEPLOYMENT_FOR_ROLLBACK, PG_ARGS(pg_uuid(rollback), pg_uuid(s->app->id)),
+                   "deployment", &r));
         revision = pg_cell(r, 0, 0);
         struct json *images;
         TRY(json_parse(s->a, str_of(pg_cell(r, 0, 2) ? pg_cell(r, 0, 2) : "{}"), NULL, &images));
@@ -218,7 +237,8 @@ static err_t pin_images(struct sync *s) {
         struct desired_service *d = &s->want->services[i];
         const char *id = json_get_str(json_get(s->images, d->service->name), "id");
         struct docker_image *now, *then;
-        if (id == NULL || (docker_image_inspect(s->docker, s->a, d->image, deadline_in(SECONDS(30)), &now) == NULL && z_eq(now->id, id)))
+        if (id == NULL || (docker_image_inspect(s->docker, s->a, d->image, deadline_in(SECONDS(30)), &now) == NULL &&
+                           z_eq(now->id, id)))
             continue;
         err_t e = docker_image_inspect(s->docker, s->a, id, deadline_in(SECONDS(30)), &then);
         if (e && e->code != ERR_NOT_FOUND)
@@ -255,8 +275,9 @@ static err_t make_plan(struct sync *s) {
     TRY(observe_engine(s->a, s->docker, s->want, deadline_in(MINUTES(1)), &have));
     TRY(app_last_rendered(s->g->db, s->a, s->app, &previous));
     TRY(plan_build(s->a, s->want, have, previous, &s->plan));
-    for vec_each (w, &s->plan->warnings)
-        job_log(s->job, "warning", "plan", "%s", *w);
+    for
+        vec_each(w, &s->plan->warnings)
+            job_log(s->job, "warning", "plan", "%s", *w);
     job_log(s->job, "info", "plan", "%zu operations", s->plan->ops.n);
     return job_tx(s->job, planned_tx, s);
 }
@@ -283,9 +304,15 @@ static bool real_path(void *ctx, const char *path, char *out, size_t size) {
 static err_t execute(struct sync *s) {
     if (docker_is_local(s->docker))
         s->rights.resolve_path = real_path;
-    struct source_conf source = {.mirror = repo_mirror(s->g, s->a, s->app->repo_id), .sha = s->commit.sha, .deadline = deadline_in(MINUTES(10))};
-    struct apply_conf conf = {.docker = s->docker, .plan = s->plan, .source = &source, .rights = &s->rights, .deployment_id = s->deployment_id,
-                              .max_parallel = s->g->conf.max_parallel, .deadline = deadline_in(s->g->conf.deploy_timeout_s * 1000),
+    struct source_conf source = {
+        .mirror = repo_mirror(s->g, s->a, s->app->repo_id), .sha = s->commit.sha, .deadline = deadline_in(MINUTES(10))};
+    struct apply_conf conf = {.docker = s->docker,
+                              .plan = s->plan,
+                              .source = &source,
+                              .rights = &s->rights,
+                              .deployment_id = s->deployment_id,
+                              .max_parallel = s->g->conf.max_parallel,
+                              .deadline = deadline_in(s->g->conf.deploy_timeout_s * 1000),
                               .hooks = {.on_op = on_op, .on_log = on_log, .on_progress = on_progress, .ctx = s}};
     return apply_plan(s->a, &conf, &s->images);
 }
@@ -324,8 +351,8 @@ static err_t early_tx(struct pg *tx, void *arg) {
     struct early *e = arg;
     struct sync *s = e->s;
     TRY(pg_exec(tx, SQL_GITOPS_APP_FAILED,
-                PG_ARGS(pg_uuid(s->app->id), pg_text(s->app->health_status ? s->app->health_status : "Unknown"), pg_json("[]"),
-                        pg_json(json_to_text(s->a, error_json(s->a, e->error))), pg_text("")),
+                PG_ARGS(pg_uuid(s->app->id), pg_text(s->app->health_status ? s->app->health_status : "Unknown"),
+                        pg_json("[]"), pg_json(json_to_text(s->a, error_json(s->a, e->error))), pg_text("")),
                 NULL));
     return publish_app(tx, s->a, s->app->id, s->app->scope_id);
 }

@@ -1,7 +1,8 @@
 /* What people look at: plan of a dry run, resource tree, diff, rendered manifest. */
 #include "core/gitops/internal.h"
 
-err_t gitops_plan(struct gitops *g, struct arena *a, const char *app_id, const struct sync_options *o, struct json **ret_plan) {
+err_t gitops_plan(struct gitops *g, struct arena *a, const char *app_id, const struct sync_options *o,
+                  struct json **ret_plan) {
     struct app *app;
     struct git_commit commit;
     struct desired *want;
@@ -35,7 +36,8 @@ err_t gitops_plan(struct gitops *g, struct arena *a, const char *app_id, const s
     return NULL;
 }
 
-static err_t add_file(struct gitops *g, struct arena *a, const struct app *app, const char *sha, const char *path, struct json *files) {
+static err_t add_file(struct gitops *g, struct arena *a, const struct app *app, const char *sha, const char *path,
+                      struct json *files) {
     struct str text;
     struct json *f = json_object(a);
     json_set_str(a, f, "path", path);
@@ -59,8 +61,9 @@ err_t gitops_manifest(struct gitops *g, struct arena *a, const char *app_id, str
     const struct app mine = {.repo_id = arena_strdup(a, app->repo_id)};
     for (size_t i = 0; i < want->project->compose_files.n; i++)
         *vec_push(a, &paths) = arena_strdup(a, plan_origin_path(want->project->compose_files.v[i]));
-    for vec_each (p, &paths)
-        TRY(add_file(g, a, &mine, sha, *p, files));
+    for
+        vec_each(p, &paths)
+            TRY(add_file(g, a, &mine, sha, *p, files));
     json_set_str(a, j, "commit", sha);
     json_set(a, j, "rendered", json_get(rendered, "project"));
     json_set(a, j, "files", files);
@@ -82,20 +85,21 @@ err_t gitops_diff(struct gitops *g, struct arena *a, const char *app_id, struct 
         plan_causes causes = {0};
         plan_diff_service(a, s, before ? before : json_object(a), s->canonical, &causes);
         struct json *one = json_object(a), *changes = json_array(a);
-        for vec_each (c, &causes) {
-            struct json *x = json_object(a);
-            json_set_str(a, x, "path", c->path);
-            json_set_str(a, x, "live", c->from);
-            json_set_str(a, x, "desired", c->to);
-            json_set_str(a, x, "cause", c->message);
-            if (c->origin.file) {
-                struct json *src = json_object(a);
-                json_set_str(a, src, "file", plan_origin_path(c->origin.file));
-                json_set_int(a, src, "line", c->origin.line);
-                json_set(a, x, "source", src);
+        for
+            vec_each(c, &causes) {
+                struct json *x = json_object(a);
+                json_set_str(a, x, "path", c->path);
+                json_set_str(a, x, "live", c->from);
+                json_set_str(a, x, "desired", c->to);
+                json_set_str(a, x, "cause", c->message);
+                if (c->origin.file) {
+                    struct json *src = json_object(a);
+                    json_set_str(a, src, "file", plan_origin_path(c->origin.file));
+                    json_set_int(a, src, "line", c->origin.line);
+                    json_set(a, x, "source", src);
+                }
+                json_push(a, changes, x);
             }
-            json_push(a, changes, x);
-        }
         json_set_str(a, one, "name", s->name);
         json_set(a, one, "changes", changes);
         json_push(a, services, one);
@@ -113,7 +117,8 @@ struct tree {
     const struct app *app;
 };
 
-static struct json *node(struct tree *t, const char *id, const char *kind, const char *name, const char *parent, const char *health, const char *reason) {
+static struct json *node(struct tree *t, const char *id, const char *kind, const char *name, const char *parent,
+                         const char *health, const char *reason) {
     struct json *j = json_object(t->a), *h = json_object(t->a), *parents = json_array(t->a);
     json_set_str(t->a, j, "id", id);
     json_set_str(t->a, j, "kind", kind);
@@ -135,12 +140,16 @@ static const char *container_health(const struct fleet_container *c) {
         return z_eq(c->health, "unhealthy") ? "Degraded" : z_eq(c->health, "starting") ? "Progressing" : "Healthy";
     if (z_eq(c->state, "paused"))
         return "Suspended";
-    return z_eq(c->state, "exited") && c->exit_code == 0 ? "Healthy" : z_eq(c->state, "created") ? "Progressing" : "Degraded";
+    return z_eq(c->state, "exited") && c->exit_code == 0 ? "Healthy"
+           : z_eq(c->state, "created")                   ? "Progressing"
+                                                         : "Degraded";
 }
 
 static bool add_container(void *arg, const struct fleet_container *c) {
     struct tree *t = arg;
-    struct json *j = node(t, c->id, "container", c->name, arena_printf(t->a, "service:%s", c->service ? c->service : ""), container_health(c), c->state);
+    struct json *j =
+        node(t, c->id, "container", c->name, arena_printf(t->a, "service:%s", c->service ? c->service : ""),
+             container_health(c), c->state);
     struct json *d = json_object(t->a), *ports = json_array(t->a);
     json_set_str(t->a, d, "containerId", c->id);
     json_set_str(t->a, d, "image", c->image);
@@ -153,7 +162,9 @@ static bool add_container(void *arg, const struct fleet_container *c) {
         json_set_str(t->a, d, "startedAt", time_rfc3339(time, c->started_ms));
     for (size_t i = 0; i < c->nports; i++)
         if (c->ports[i].public_port)
-            json_push(t->a, ports, json_string(t->a, arena_printf(t->a, "%s:%u->%u/%s", c->ports[i].ip, c->ports[i].public_port, c->ports[i].private_port, c->ports[i].type)));
+            json_push(t->a, ports,
+                      json_string(t->a, arena_printf(t->a, "%s:%u->%u/%s", c->ports[i].ip, c->ports[i].public_port,
+                                                     c->ports[i].private_port, c->ports[i].type)));
     json_set(t->a, d, "ports", ports);
     json_set(t->a, j, "details", d);
     return true;
@@ -168,17 +179,21 @@ static void add_desired(struct tree *t, const struct desired *want) {
         json_set_str(t->a, d, "image", want->services[i].image);
         json_set_int(t->a, d, "replicas", want->services[i].replicas);
         json_set(t->a, j, "details", d);
-        (void)node(t, arena_printf(t->a, "image:%s:%s", s->name, want->services[i].image), "image", want->services[i].image, id, NULL, NULL);
+        (void)node(t, arena_printf(t->a, "image:%s:%s", s->name, want->services[i].image), "image",
+                   want->services[i].image, id, NULL, NULL);
         for (size_t f = 0; f < want->services[i].n_files; f++) {
             const char *key = want->services[i].files[f].key;
             if (z_starts(key, "config:") || z_starts(key, "secret:"))
-                (void)node(t, arena_printf(t->a, "%s:%s", s->name, key), z_starts(key, "config:") ? "config" : "secret", key + 7, id, NULL, NULL);
+                (void)node(t, arena_printf(t->a, "%s:%s", s->name, key), z_starts(key, "config:") ? "config" : "secret",
+                           key + 7, id, NULL, NULL);
         }
     }
     for (size_t i = 0; i < p->n_networks; i++)
-        (void)node(t, arena_printf(t->a, "network:%s", p->networks[i].name), "network", p->networks[i].name, t->app->id, NULL, NULL);
+        (void)node(t, arena_printf(t->a, "network:%s", p->networks[i].name), "network", p->networks[i].name, t->app->id,
+                   NULL, NULL);
     for (size_t i = 0; i < p->n_volumes; i++)
-        (void)node(t, arena_printf(t->a, "volume:%s", p->volumes[i].name), "volume", p->volumes[i].name, t->app->id, NULL, NULL);
+        (void)node(t, arena_printf(t->a, "volume:%s", p->volumes[i].name), "volume", p->volumes[i].name, t->app->id,
+                   NULL, NULL);
 }
 
 err_t gitops_resources(struct gitops *g, struct arena *a, const char *app_id, struct json **ret) {

@@ -29,13 +29,20 @@ static err_t access_check(struct identity *id, struct arena *a, struct str token
     struct jwt_key keys[MAX_KEYS];
     for (size_t i = 0; i < id->n_signing; i++)
         keys[i] = (struct jwt_key){id->signing[i].kid, id->signing[i].key.public};
-    struct jwt_expect want = {.keys = keys, .n_keys = id->n_signing, .typ = TYP_ACCESS, .iss = id->conf.issuer, .aud = AUDIENCE,
+    struct jwt_expect want = {.keys = keys,
+                              .n_keys = id->n_signing,
+                              .typ = TYP_ACCESS,
+                              .iss = id->conf.issuer,
+                              .aud = AUDIENCE,
                               .now_s = clock_wall_ms() / 1000};
     struct json *c;
     TRY(jwt_verify(a, token, &want, &c));
     struct principal *p = arena_new_obj(a, struct principal);
-    *p = (struct principal){.kind = PRINCIPAL_USER, .user_id = json_get_str(c, "sub"), .username = json_get_str(c, "name"),
-                            .session_id = json_get_str(c, "sid"), .user_epoch = json_get_int(c, "epoch", -1),
+    *p = (struct principal){.kind = PRINCIPAL_USER,
+                            .user_id = json_get_str(c, "sub"),
+                            .username = json_get_str(c, "name"),
+                            .session_id = json_get_str(c, "sid"),
+                            .user_epoch = json_get_int(c, "epoch", -1),
                             .must_change_password = json_get_bool(c, "mcp", false)};
     if (p->user_id == NULL || p->session_id == NULL || !identity_still_valid(id, p))
         return invalid();
@@ -89,14 +96,18 @@ static err_t narrow(struct arena *a, struct principal *p, const char *scopes_tex
     return NULL;
 }
 
-static err_t token_query(struct identity *id, struct arena *a, const char *hash, const char *ip, struct principal **ret) {
+static err_t token_query(struct identity *id, struct arena *a, const char *hash, const char *ip,
+                         struct principal **ret) {
     struct pg_result *r;
     err_t e = pg_one(id->db, a, SQL_IDENTITY_TOKEN_USE, PG_ARGS(pg_text(hash), pg_text(ip)), "token", &r);
     if (e)
         return e->code == ERR_NOT_FOUND ? invalid() : e;
     struct principal *p = arena_new_obj(a, struct principal);
-    *p = (struct principal){.kind = z_eq(pg_cell(r, 0, 7), "service") ? PRINCIPAL_SERVICE : PRINCIPAL_USER, .token_id = pg_cell(r, 0, 0),
-                            .user_id = pg_cell(r, 0, 1), .username = pg_cell(r, 0, 2), .user_epoch = pg_cell_int(r, 0, 5, 0),
+    *p = (struct principal){.kind = z_eq(pg_cell(r, 0, 7), "service") ? PRINCIPAL_SERVICE : PRINCIPAL_USER,
+                            .token_id = pg_cell(r, 0, 0),
+                            .user_id = pg_cell(r, 0, 1),
+                            .username = pg_cell(r, 0, 2),
+                            .user_epoch = pg_cell_int(r, 0, 5, 0),
                             .must_change_password = pg_cell_bool(r, 0, 6)};
     TRY(narrow(a, p, pg_cell(r, 0, 3), pg_cell(r, 0, 4)));
     *ret = p;
@@ -153,11 +164,14 @@ err_t identity_bearer(struct identity *id, struct arena *a, struct str token, co
     return access_check(id, a, token, ret);
 }
 
-err_t identity_ticket_new(struct identity *id, struct arena *a, const struct principal *who, const char *ip, const char **ret) {
+err_t identity_ticket_new(struct identity *id, struct arena *a, const struct principal *who, const char *ip,
+                          const char **ret) {
     char ticket[44];
     random_base62(ticket, 43);
     TRY(pg_exec(id->db, SQL_IDENTITY_TICKET_INSERT,
-                PG_ARGS(pg_text(hash_text(a, ticket)), pg_uuid(who->user_id), pg_uuid(who->session_id), pg_uuid(who->token_id), pg_text(ip)), NULL));
+                PG_ARGS(pg_text(hash_text(a, ticket)), pg_uuid(who->user_id), pg_uuid(who->session_id),
+                        pg_uuid(who->token_id), pg_text(ip)),
+                NULL));
     *ret = arena_strdup(a, ticket);
     return NULL;
 }
@@ -166,12 +180,20 @@ err_t identity_ticket_take(struct identity *id, struct arena *a, struct str tick
     struct pg_result *r;
     if (ticket.n != 43)
         return invalid();
-    err_t e = pg_one(id->db, a, SQL_IDENTITY_TICKET_TAKE, PG_ARGS(pg_text(hash_text(a, str_z(a, ticket)))), "ticket", &r);
+    err_t e =
+        pg_one(id->db, a, SQL_IDENTITY_TICKET_TAKE, PG_ARGS(pg_text(hash_text(a, str_z(a, ticket)))), "ticket", &r);
     if (e)
-        return e->code == ERR_NOT_FOUND ? err_new(ERR_TOKEN_INVALID, "the ticket is not valid, was used, or is older than 30 s") : e;
+        return e->code == ERR_NOT_FOUND
+                   ? err_new(ERR_TOKEN_INVALID, "the ticket is not valid, was used, or is older than 30 s")
+                   : e;
     struct principal *p = arena_new_obj(a, struct principal);
-    *p = (struct principal){.kind = PRINCIPAL_USER, .user_id = pg_cell(r, 0, 0), .username = pg_cell(r, 0, 1), .session_id = pg_cell(r, 0, 2),
-                            .token_id = pg_cell(r, 0, 3), .user_epoch = pg_cell_int(r, 0, 4, 0), .must_change_password = pg_cell_bool(r, 0, 5)};
+    *p = (struct principal){.kind = PRINCIPAL_USER,
+                            .user_id = pg_cell(r, 0, 0),
+                            .username = pg_cell(r, 0, 1),
+                            .session_id = pg_cell(r, 0, 2),
+                            .token_id = pg_cell(r, 0, 3),
+                            .user_epoch = pg_cell_int(r, 0, 4, 0),
+                            .must_change_password = pg_cell_bool(r, 0, 5)};
     TRY(narrow(a, p, pg_cell(r, 0, 6), pg_cell(r, 0, 7)));
     if (!identity_still_valid(id, p))
         return invalid();
@@ -193,7 +215,8 @@ static err_t check_subset(struct identity *id, const struct principal *who, cons
         const char *name = json_str(json_at(req->scopes, i));
         int p = permission_of(name);
         if (p < 0)
-            return err_field(err_new(ERR_INVALID, "there is no permission '%s'", name ? name : ""), arena_printf(arena_current(), "/scopes/%zu", i));
+            return err_field(err_new(ERR_INVALID, "there is no permission '%s'", name ? name : ""),
+                             arena_printf(arena_current(), "/scopes/%zu", i));
         if (!rbac_allowed_anywhere(id->rbac, who, (enum permission)p))
             return err_new(ERR_INSUFFICIENT_SCOPE, "you do not have %s yourself", name);
     }
@@ -212,21 +235,26 @@ static bool cidr_form(const char *s) {
     return n >= 3 && n <= 49 && strspn(s, "0123456789abcdefABCDEF.:/") == n;
 }
 
-err_t identity_token_create(struct identity *id, struct arena *a, const struct principal *who, const struct token_request *req,
-                            const char **ret_id, const char **ret_token) {
+err_t identity_token_create(struct identity *id, struct arena *a, const struct principal *who,
+                            const struct token_request *req, const char **ret_id, const char **ret_token) {
     TRY(check_subset(id, who, req));
     for (size_t i = 0; i < req->n_cidrs; i++)
         if (!cidr_form(req->cidrs[i]))
-            return err_field(err_new(ERR_INVALID, "'%s' is not an address range", req->cidrs[i]), arena_printf(a, "/cidrs/%zu", i));
+            return err_field(err_new(ERR_INVALID, "'%s' is not an address range", req->cidrs[i]),
+                             arena_printf(a, "/cidrs/%zu", i));
     const char *token = new_token(a), *tid = uuid7_new(a);
     const char *scopes = req->scopes ? json_to_text(a, req->scopes) : "[]";
     const char *scope_id = req->scope_id ? req->scope_id : who->token_scope;
-    err_t e = pg_exec(id->db, SQL_IDENTITY_TOKEN_INSERT,
-                      PG_ARGS(pg_uuid(tid), pg_uuid(who->user_id), pg_text(req->name), pg_text(str_z(a, str_slice(str_of(token), 0, 8))),
-                              pg_text(hash_text(a, token)), pg_json(scopes), pg_uuid(scope_id), pg_text(cidr_array(a, req)), pg_int(req->expires_days)),
-                      NULL);
+    err_t e =
+        pg_exec(id->db, SQL_IDENTITY_TOKEN_INSERT,
+                PG_ARGS(pg_uuid(tid), pg_uuid(who->user_id), pg_text(req->name),
+                        pg_text(str_z(a, str_slice(str_of(token), 0, 8))), pg_text(hash_text(a, token)),
+                        pg_json(scopes), pg_uuid(scope_id), pg_text(cidr_array(a, req)), pg_int(req->expires_days)),
+                NULL);
     if (e)
-        return e->code == ERR_CONFLICT ? err_field(err_wrap(e, "you already have a token named '%s'", req->name), "/name") : e;
+        return e->code == ERR_CONFLICT
+                   ? err_field(err_wrap(e, "you already have a token named '%s'", req->name), "/name")
+                   : e;
     *ret_id = tid;
     *ret_token = token;
     return NULL;

@@ -5,7 +5,8 @@
 #define REVOKED_POLL_MS SECONDS(5)
 #define REVOKED_OVERLAP_S 60 /* revoked_at is when the transaction began, not when it became visible */
 
-struct identity *identity_new(struct pg *db, const struct keyring *keys, struct rbac *rbac, const struct identity_conf *conf) {
+struct identity *identity_new(struct pg *db, const struct keyring *keys, struct rbac *rbac,
+                              const struct identity_conf *conf) {
     struct identity *id = calloc(1, sizeof(*id));
     CHECK(id != NULL);
     id->a = arena_new("identity", 0);
@@ -118,11 +119,15 @@ static err_t seed_tx(struct pg *tx, void *arg) {
     struct arena *a = arena_current();
     const char *user = uuid7_new(a);
     TRY(pg_exec(tx, SQL_IDENTITY_USER_INSERT,
-                PG_ARGS(pg_uuid(user), pg_text(s->name), pg_text(s->name), pg_text(s->full_name), pg_text(s->phc), pg_bool(s->must_change)), NULL));
-    return pg_exec(tx, SQL_IDENTITY_BIND_ROLE, PG_ARGS(pg_uuid(uuid7_new(a)), pg_uuid(user), pg_text(s->role), pg_uuid(ROOT_SCOPE)), NULL);
+                PG_ARGS(pg_uuid(user), pg_text(s->name), pg_text(s->name), pg_text(s->full_name), pg_text(s->phc),
+                        pg_bool(s->must_change)),
+                NULL));
+    return pg_exec(tx, SQL_IDENTITY_BIND_ROLE,
+                   PG_ARGS(pg_uuid(uuid7_new(a)), pg_uuid(user), pg_text(s->role), pg_uuid(ROOT_SCOPE)), NULL);
 }
 
-static err_t seed_user(struct identity *id, const char *name, const char *full_name, const char *role, const char *password, bool must_change) {
+static err_t seed_user(struct identity *id, const char *name, const char *full_name, const char *role,
+                       const char *password, bool must_change) {
     char *phc;
     TRY(password_hash(arena_current(), id->keys, str_of(password), deadline_in(SECONDS(60)), &phc));
     struct seed s = {id, name, full_name, role, phc, must_change};
@@ -137,7 +142,8 @@ static err_t first_users(struct identity *id, void (*announce)(const char *usern
         return NULL;
     char random[25];
     random_base62(random, 24);
-    const char *given = id->conf.bootstrap_password && *id->conf.bootstrap_password ? id->conf.bootstrap_password : NULL;
+    const char *given =
+        id->conf.bootstrap_password && *id->conf.bootstrap_password ? id->conf.bootstrap_password : NULL;
     TRY(seed_user(id, "admin@localhost", "Administrator", "owner", given ? given : random, true));
     if (given == NULL && announce)
         announce("admin@localhost", random);

@@ -6,15 +6,16 @@
 
 struct identity;
 struct identity_conf {
-    const char *issuer;               /* iss of access tokens: the public URL */
-    int64_t access_seconds;           /* lifetime of an access token */
+    const char *issuer;     /* iss of access tokens: the public URL */
+    int64_t access_seconds; /* lifetime of an access token */
     int64_t refresh_idle_hours, refresh_absolute_days;
-    int64_t login_per_ip;             /* attempts per minute */
-    int64_t login_per_account;        /* attempts per 15 minutes */
-    const char *bootstrap_password;   /* NULL = random, printed once */
-    bool dev_mode;                    /* adds the demo users */
+    int64_t login_per_ip;           /* attempts per minute */
+    int64_t login_per_account;      /* attempts per 15 minutes */
+    const char *bootstrap_password; /* NULL = random, printed once */
+    bool dev_mode;                  /* adds the demo users */
 };
-struct identity *identity_new(struct pg *db, const struct keyring *keys, struct rbac *rbac, const struct identity_conf *conf);
+struct identity *identity_new(struct pg *db, const struct keyring *keys, struct rbac *rbac,
+                              const struct identity_conf *conf);
 void identity_free(struct identity *id);
 /** YIELDS. Signing keys, first administrator (prints the password once to `announce`), demo users in dev mode. */
 MUST_CHECK err_t identity_start(struct identity *id, void (*announce)(const char *username, const char *password));
@@ -29,22 +30,28 @@ struct login_from {
     const char *ip, *user_agent;
 };
 /** YIELDS. INVALID_CREDENTIALS for everything that is wrong with the pair, RATE_LIMITED (detail retryAfter, seconds). */
-MUST_CHECK err_t identity_login(struct identity *id, struct arena *a, const char *name, struct str password, const struct login_from *from, struct login_result *ret);
+MUST_CHECK err_t identity_login(struct identity *id, struct arena *a, const char *name, struct str password,
+                                const struct login_from *from, struct login_result *ret);
 /** YIELDS. A refresh token works once; a second use within 10 s gives the same successor, later it revokes the session
  * (TOKEN_REUSED). */
-MUST_CHECK err_t identity_refresh(struct identity *id, struct arena *a, const char *refresh, const struct login_from *from, struct login_result *ret);
+MUST_CHECK err_t identity_refresh(struct identity *id, struct arena *a, const char *refresh,
+                                  const struct login_from *from, struct login_result *ret);
 /** YIELDS. */
 MUST_CHECK err_t identity_logout(struct identity *id, const struct principal *who);
 /** YIELDS. Other sessions end, the epoch moves; the calling session gets a new one (*ret), as after each change of rights. */
-MUST_CHECK err_t identity_change_password(struct identity *id, struct arena *a, const struct principal *who, struct str current, struct str next,
-                                          const struct login_from *from, struct login_result *ret);
+MUST_CHECK err_t identity_change_password(struct identity *id, struct arena *a, const struct principal *who,
+                                          struct str current, struct str next, const struct login_from *from,
+                                          struct login_result *ret);
 /** YIELDS. Hash a password for a new or changed account after checking it. */
-MUST_CHECK err_t identity_password(struct identity *id, struct arena *a, struct str password, const char *username, const char *email, char **ret_phc);
+MUST_CHECK err_t identity_password(struct identity *id, struct arena *a, struct str password, const char *username,
+                                   const char *email, char **ret_phc);
 
 /** A bearer: an access token (no query) or an API token "dsp_..." (one query at most every 5 s). YIELDS. */
-MUST_CHECK err_t identity_bearer(struct identity *id, struct arena *a, struct str token, const char *ip, struct principal **ret);
+MUST_CHECK err_t identity_bearer(struct identity *id, struct arena *a, struct str token, const char *ip,
+                                 struct principal **ret);
 /** YIELDS. One use, 30 s. */
-MUST_CHECK err_t identity_ticket_new(struct identity *id, struct arena *a, const struct principal *who, const char *ip, const char **ret);
+MUST_CHECK err_t identity_ticket_new(struct identity *id, struct arena *a, const struct principal *who, const char *ip,
+                                     const char **ret);
 MUST_CHECK err_t identity_ticket_take(struct identity *id, struct arena *a, struct str ticket, struct principal **ret);
 /** Is the credential behind a live stream still good? No query. */
 bool identity_still_valid(struct identity *id, const struct principal *who);
@@ -59,11 +66,11 @@ struct token_request {
     const char *scope_id;      /* NULL = everywhere */
     const char *const *cidrs;
     size_t n_cidrs;
-    int64_t expires_days;      /* 1..365 */
+    int64_t expires_days; /* 1..365 */
 };
 /** YIELDS. *ret_token is shown once. A token can give at most what the caller has (INSUFFICIENT_SCOPE). */
-MUST_CHECK err_t identity_token_create(struct identity *id, struct arena *a, const struct principal *who, const struct token_request *req,
-                                       const char **ret_id, const char **ret_token);
+MUST_CHECK err_t identity_token_create(struct identity *id, struct arena *a, const struct principal *who,
+                                       const struct token_request *req, const char **ret_id, const char **ret_token);
 MUST_CHECK err_t identity_token_revoke(struct identity *id, const struct principal *who, const char *token_id);
 /** JWKS document text. */
 const char *identity_jwks(struct identity *id, struct arena *a);

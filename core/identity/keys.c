@@ -7,8 +7,10 @@ static err_t make_key(struct identity *id, struct arena *a) {
     const char *kid = uuid7_new(a);
     struct seal_place at = {"signing_keys", "private_sealed", kid};
     struct str blob = seal(a, id->keys, &at, str_n((const char *)key.private, sizeof(key.private)));
-    err_t e = pg_exec(id->db, SQL_IDENTITY_SIGNING_KEY_INSERT,
-                      PG_ARGS(pg_text(kid), pg_json(json_to_text(a, jwk_ed25519(a, kid, key.public))), pg_text(bytea_text(a, blob))), NULL);
+    err_t e = pg_exec(
+        id->db, SQL_IDENTITY_SIGNING_KEY_INSERT,
+        PG_ARGS(pg_text(kid), pg_json(json_to_text(a, jwk_ed25519(a, kid, key.public))), pg_text(bytea_text(a, blob))),
+        NULL);
     mem_wipe(&key, sizeof(key));
     return e;
 }
@@ -21,7 +23,8 @@ static err_t take_key(struct identity *id, struct arena *a, const struct pg_resu
     TRY(bytea_parse(a, pg_cell(r, row, 2), &blob));
     err_t e = unseal(a, id->keys, &at, blob, &private);
     if (e)
-        return err_wrap_as(ERR_CONFIG, e, "the root key does not fit this database; restore <data>/keys/root.key or auth.secretKey");
+        return err_wrap_as(ERR_CONFIG, e,
+                           "the root key does not fit this database; restore <data>/keys/root.key or auth.secretKey");
     if (private.n != sizeof(k->key.private) || strlen(kid) >= sizeof(k->kid))
         return err_new(ERR_CONFIG, "signing key %s is malformed", kid);
     memcpy(k->key.private, private.p, private.n);

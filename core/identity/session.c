@@ -21,8 +21,13 @@ err_t throttle(struct identity *id, struct arena *a, const char *key, int64_t li
 
 static void account_from(struct arena *a, const struct pg_result *r, struct account *ret) {
     (void)a;
-    *ret = (struct account){.id = pg_cell(r, 0, 0), .username = pg_cell(r, 0, 1), .email = pg_cell(r, 0, 2), .phc = pg_cell(r, 0, 3),
-                            .active = pg_cell_bool(r, 0, 4), .must_change = pg_cell_bool(r, 0, 5), .epoch = pg_cell_int(r, 0, 6, 0)};
+    *ret = (struct account){.id = pg_cell(r, 0, 0),
+                            .username = pg_cell(r, 0, 1),
+                            .email = pg_cell(r, 0, 2),
+                            .phc = pg_cell(r, 0, 3),
+                            .active = pg_cell_bool(r, 0, 4),
+                            .must_change = pg_cell_bool(r, 0, 5),
+                            .epoch = pg_cell_int(r, 0, 6, 0)};
 }
 
 err_t account_by_login(struct identity *id, struct arena *a, const char *name, struct account *ret) {
@@ -62,21 +67,28 @@ static const char *refresh_successor(struct identity *id, struct arena *a, const
     return refresh_text(a, family, secret);
 }
 
-err_t session_open(struct identity *id, struct arena *a, const struct account *u, const struct login_from *from, struct login_result *ret) {
+err_t session_open(struct identity *id, struct arena *a, const struct account *u, const struct login_from *from,
+                   struct login_result *ret) {
     uint8_t family[16], secret[32];
     random_bytes(family, sizeof(family));
     random_bytes(secret, sizeof(secret));
     const char *sid = uuid7_new(a), *refresh = refresh_text(a, family, secret);
     TRY(pg_exec(id->db, SQL_IDENTITY_SESSION_INSERT,
-                PG_ARGS(pg_uuid(sid), pg_uuid(u->id), pg_uuid(uuid_text(a, family)), pg_text(hash_text(a, refresh)), pg_text(from->ip),
-                        pg_text(from->user_agent ? from->user_agent : ""), pg_int(id->conf.refresh_idle_hours), pg_int(id->conf.refresh_absolute_days)),
+                PG_ARGS(pg_uuid(sid), pg_uuid(u->id), pg_uuid(uuid_text(a, family)), pg_text(hash_text(a, refresh)),
+                        pg_text(from->ip), pg_text(from->user_agent ? from->user_agent : ""),
+                        pg_int(id->conf.refresh_idle_hours), pg_int(id->conf.refresh_absolute_days)),
                 NULL));
-    *ret = (struct login_result){.access = access_token(id, a, u, sid), .refresh = refresh, .user_id = u->id, .session_id = sid,
-                                 .expires_in = id->conf.access_seconds, .must_change_password = u->must_change};
+    *ret = (struct login_result){.access = access_token(id, a, u, sid),
+                                 .refresh = refresh,
+                                 .user_id = u->id,
+                                 .session_id = sid,
+                                 .expires_in = id->conf.access_seconds,
+                                 .must_change_password = u->must_change};
     return NULL;
 }
 
-static err_t check_password(struct identity *id, struct arena *a, const struct account *u, bool known, struct str password) {
+static err_t check_password(struct identity *id, struct arena *a, const struct account *u, bool known,
+                            struct str password) {
     bool ok = false;
     (void)a;
     TRY(password_verify(id->keys, password, known ? u->phc : NULL, deadline_in(SECONDS(20)), &ok));
@@ -84,7 +96,8 @@ static err_t check_password(struct identity *id, struct arena *a, const struct a
 }
 
 /* Counted before anything is hashed: on the address, then on the account whatever spelling of its name was used. */
-static err_t take_attempt(struct identity *id, struct arena *a, const struct account *u, bool known, const char *name, const char *ip) {
+static err_t take_attempt(struct identity *id, struct arena *a, const struct account *u, bool known, const char *name,
+                          const char *ip) {
     TRY(throttle(id, a, arena_printf(a, "ip:%s", ip ? ip : ""), id->conf.login_per_ip, 60));
     uint8_t h[32];
     char hex[65];
@@ -95,7 +108,8 @@ static err_t take_attempt(struct identity *id, struct arena *a, const struct acc
     return throttle(id, a, key, id->conf.login_per_account, 15 * 60);
 }
 
-err_t identity_login(struct identity *id, struct arena *a, const char *name, struct str password, const struct login_from *from, struct login_result *ret) {
+err_t identity_login(struct identity *id, struct arena *a, const char *name, struct str password,
+                     const struct login_from *from, struct login_result *ret) {
     struct account u = {0};
     const char *trimmed = str_z(a, str_trim(str_of(name)));
     if (strlen(trimmed) > 255 || password.n > 1024)
@@ -114,20 +128,28 @@ err_t identity_login(struct identity *id, struct arena *a, const char *name, str
     return pg_exec(id->db, SQL_IDENTITY_THROTTLE_RESET, PG_ARGS(pg_text(arena_printf(a, "account:%s", u.id))), NULL);
 }
 
-static err_t refresh_invalid(void) { return err_new(ERR_TOKEN_INVALID, "the refresh token is not valid; log in again"); }
+static err_t refresh_invalid(void) {
+    return err_new(ERR_TOKEN_INVALID, "the refresh token is not valid; log in again");
+}
 
-static err_t reissue(struct identity *id, struct arena *a, const char *user_id, const char *sid, const char *refresh, struct login_result *ret) {
+static err_t reissue(struct identity *id, struct arena *a, const char *user_id, const char *sid, const char *refresh,
+                     struct login_result *ret) {
     struct account u;
     TRY(account_by_id(id, a, user_id, &u));
     if (!u.active)
         return refresh_invalid();
-    *ret = (struct login_result){.access = access_token(id, a, &u, sid), .refresh = refresh, .user_id = u.id, .session_id = sid,
-                                 .expires_in = id->conf.access_seconds, .must_change_password = u.must_change};
+    *ret = (struct login_result){.access = access_token(id, a, &u, sid),
+                                 .refresh = refresh,
+                                 .user_id = u.id,
+                                 .session_id = sid,
+                                 .expires_in = id->conf.access_seconds,
+                                 .must_change_password = u.must_change};
     return NULL;
 }
 
 /* Not the current token: an answer that got lost (just rotated), an expired session, or somebody has a copy. */
-static err_t refresh_other(struct identity *id, struct arena *a, const char *family, const char *hash, const char *next, struct login_result *ret) {
+static err_t refresh_other(struct identity *id, struct arena *a, const char *family, const char *hash, const char *next,
+                           struct login_result *ret) {
     struct pg_result *r;
     err_t e = pg_one(id->db, a, SQL_IDENTITY_SESSION_BY_FAMILY, PG_ARGS(pg_uuid(family), pg_text(hash)), "session", &r);
     if (e)
@@ -136,20 +158,25 @@ static err_t refresh_other(struct identity *id, struct arena *a, const char *fam
         return refresh_invalid();
     if (pg_cell_bool(r, 0, 3))
         return reissue(id, a, pg_cell(r, 0, 1), pg_cell(r, 0, 0), next, ret);
-    TRY(pg_exec(id->db, SQL_IDENTITY_SESSION_REVOKE, PG_ARGS(pg_uuid(pg_cell(r, 0, 0)), pg_uuid(pg_cell(r, 0, 1)), pg_text("refresh-reuse")), NULL));
+    TRY(pg_exec(id->db, SQL_IDENTITY_SESSION_REVOKE,
+                PG_ARGS(pg_uuid(pg_cell(r, 0, 0)), pg_uuid(pg_cell(r, 0, 1)), pg_text("refresh-reuse")), NULL));
     revoked_add(id, pg_cell(r, 0, 0));
     return err_new(ERR_TOKEN_REUSED, "the refresh token was used before; the session has ended, log in again");
 }
 
-err_t identity_refresh(struct identity *id, struct arena *a, const char *refresh, const struct login_from *from, struct login_result *ret) {
+err_t identity_refresh(struct identity *id, struct arena *a, const char *refresh, const struct login_from *from,
+                       struct login_result *ret) {
     struct str raw;
     if (refresh == NULL || strlen(refresh) != 64 || !base64url_decode(a, str_of(refresh), &raw) || raw.n != 48)
         return refresh_invalid();
     const uint8_t *bytes = (const uint8_t *)raw.p;
-    const char *family = uuid_text(a, bytes), *hash = hash_text(a, refresh), *next = refresh_successor(id, a, refresh, bytes);
+    const char *family = uuid_text(a, bytes), *hash = hash_text(a, refresh),
+               *next = refresh_successor(id, a, refresh, bytes);
     struct pg_result *r;
     err_t e = pg_one(id->db, a, SQL_IDENTITY_SESSION_ROTATE,
-                     PG_ARGS(pg_uuid(family), pg_text(hash_text(a, next)), pg_text(hash), pg_text(from->ip), pg_int(id->conf.refresh_idle_hours)), "session", &r);
+                     PG_ARGS(pg_uuid(family), pg_text(hash_text(a, next)), pg_text(hash), pg_text(from->ip),
+                             pg_int(id->conf.refresh_idle_hours)),
+                     "session", &r);
     if (e && e->code == ERR_NOT_FOUND)
         return refresh_other(id, a, family, hash, next, ret);
     TRY(e);
@@ -159,12 +186,14 @@ err_t identity_refresh(struct identity *id, struct arena *a, const char *refresh
 err_t identity_logout(struct identity *id, const struct principal *who) {
     if (who->session_id == NULL)
         return err_new(ERR_INVALID, "an API token cannot log out; revoke it instead");
-    TRY(pg_exec(id->db, SQL_IDENTITY_SESSION_REVOKE, PG_ARGS(pg_uuid(who->session_id), pg_uuid(who->user_id), pg_text("logout")), NULL));
+    TRY(pg_exec(id->db, SQL_IDENTITY_SESSION_REVOKE,
+                PG_ARGS(pg_uuid(who->session_id), pg_uuid(who->user_id), pg_text("logout")), NULL));
     revoked_add(id, who->session_id);
     return NULL;
 }
 
-err_t identity_password(struct identity *id, struct arena *a, struct str password, const char *username, const char *email, char **ret_phc) {
+err_t identity_password(struct identity *id, struct arena *a, struct str password, const char *username,
+                        const char *email, char **ret_phc) {
     TRY(password_check(password, username, email));
     return password_hash(a, id->keys, password, deadline_in(SECONDS(20)), ret_phc);
 }
@@ -177,13 +206,16 @@ struct change {
 
 static err_t change_tx(struct pg *tx, void *arg) {
     struct change *c = arg;
-    TRY(pg_exec(tx, SQL_IDENTITY_PASSWORD_SET, PG_ARGS(pg_uuid(c->who->user_id), pg_text(c->phc), pg_bool(false)), NULL));
-    return pg_exec(tx, SQL_IDENTITY_SESSION_REVOKE_OTHERS,
-                   PG_ARGS(pg_uuid(c->who->user_id), pg_uuid("00000000-0000-0000-0000-000000000000"), pg_text("password-changed")), NULL);
+    TRY(pg_exec(tx, SQL_IDENTITY_PASSWORD_SET, PG_ARGS(pg_uuid(c->who->user_id), pg_text(c->phc), pg_bool(false)),
+                NULL));
+    return pg_exec(
+        tx, SQL_IDENTITY_SESSION_REVOKE_OTHERS,
+        PG_ARGS(pg_uuid(c->who->user_id), pg_uuid("00000000-0000-0000-0000-000000000000"), pg_text("password-changed")),
+        NULL);
 }
 
-err_t identity_change_password(struct identity *id, struct arena *a, const struct principal *who, struct str current, struct str next,
-                               const struct login_from *from, struct login_result *ret) {
+err_t identity_change_password(struct identity *id, struct arena *a, const struct principal *who, struct str current,
+                               struct str next, const struct login_from *from, struct login_result *ret) {
     struct account u;
     char *phc;
     bool ok;
@@ -208,14 +240,17 @@ err_t identity_change_password(struct identity *id, struct arena *a, const struc
 }
 
 err_t identity_sessions(struct identity *id, struct arena *a, const struct principal *who, struct str *ret) {
-    return pg_json_text(id->db, a, SQL_IDENTITY_SESSION_LIST, PG_ARGS(pg_uuid(who->user_id), pg_text(who->session_id ? who->session_id : "")), "sessions", ret);
+    return pg_json_text(id->db, a, SQL_IDENTITY_SESSION_LIST,
+                        PG_ARGS(pg_uuid(who->user_id), pg_text(who->session_id ? who->session_id : "")), "sessions",
+                        ret);
 }
 
 err_t identity_session_revoke(struct identity *id, const struct principal *who, const char *session_id) {
     int64_t n;
     if (!uuid_valid(str_of(session_id)))
         return err_new(ERR_NOT_FOUND, "no such session");
-    TRY(pg_exec(id->db, SQL_IDENTITY_SESSION_REVOKE, PG_ARGS(pg_uuid(session_id), pg_uuid(who->user_id), pg_text("revoked")), &n));
+    TRY(pg_exec(id->db, SQL_IDENTITY_SESSION_REVOKE,
+                PG_ARGS(pg_uuid(session_id), pg_uuid(who->user_id), pg_text("revoked")), &n));
     if (n == 0)
         return err_new(ERR_NOT_FOUND, "no such session");
     revoked_add(id, session_id);

@@ -128,8 +128,8 @@ static err_t put_builtin_roles(struct rbac *r) {
             if (perm_has(&set, (enum permission)p))
                 json_push(a, names, json_string(a, permission_name((enum permission)p)));
         TRY(pg_exec(r->db, SQL_RBAC_BUILTIN_ROLE_PUT,
-                    PG_ARGS(pg_uuid(uuid7_new(a)), pg_text(builtin_role_name((enum builtin_role)i)), pg_text(builtin_role_text((enum builtin_role)i)),
-                            pg_json(json_to_text(a, names))),
+                    PG_ARGS(pg_uuid(uuid7_new(a)), pg_text(builtin_role_name((enum builtin_role)i)),
+                            pg_text(builtin_role_text((enum builtin_role)i)), pg_json(json_to_text(a, names))),
                     NULL));
     }
     return NULL;
@@ -185,7 +185,8 @@ bool rbac_user_current(struct rbac *r, const struct principal *who) {
 
 static bool live(const struct grant *g) { return g->expires_ms == 0 || g->expires_ms > clock_wall_ms(); }
 
-static bool token_covers(const struct rbac *r, const struct principal *who, enum permission p, const struct scope_node *scope) {
+static bool token_covers(const struct rbac *r, const struct principal *who, enum permission p,
+                         const struct scope_node *scope) {
     if (who->narrowed && !perm_has(&who->token_perms, p))
         return false;
     if (who->token_scope == NULL)
@@ -204,18 +205,19 @@ static bool decide(const struct rbac *r, const struct principal *who, enum permi
         return false;
     }
     bool allowed = false;
-    for vec_each (g, &u->grants) {
-        if (!live(g) || !perm_has(&g->role->perms, p) || !scope_within(scope, g->scope))
-            continue;
-        if (g->deny) {
-            *ret_by = g;
-            *ret_why = "a deny binding names it";
-            return false;
+    for
+        vec_each(g, &u->grants) {
+            if (!live(g) || !perm_has(&g->role->perms, p) || !scope_within(scope, g->scope))
+                continue;
+            if (g->deny) {
+                *ret_by = g;
+                *ret_why = "a deny binding names it";
+                return false;
+            }
+            if (!allowed)
+                *ret_by = g;
+            allowed = true;
         }
-        if (!allowed)
-            *ret_by = g;
-        allowed = true;
-    }
     if (allowed && !token_covers(r, who, p, scope)) {
         *ret_why = "the API token's scopes do not include it";
         *ret_by = NULL;
@@ -224,7 +226,8 @@ static bool decide(const struct rbac *r, const struct principal *who, enum permi
     return allowed;
 }
 
-bool rbac_check(struct rbac *r, struct arena *a, const struct principal *who, enum permission p, const char *scope_id, struct rbac_decision *ret) {
+bool rbac_check(struct rbac *r, struct arena *a, const struct principal *who, enum permission p, const char *scope_id,
+                struct rbac_decision *ret) {
     const struct scope_node *scope = r->now ? map_getz(&r->now->scopes, scope_id ? scope_id : ROOT_SCOPE) : NULL;
     const struct grant *by = NULL;
     const char *why = "the scope does not exist";
@@ -236,8 +239,9 @@ bool rbac_check(struct rbac *r, struct arena *a, const struct principal *who, en
         ret->scope_name = by->scope->name;
     }
     if (a && by)
-        ret->reason = arena_printf(a, "%s: role %s %s%s at %s %s", ok ? "allowed" : why, by->role->name, by->deny ? "(deny) " : "",
-                                   by->via ? "through a team" : "given to the user", by->scope->kind, by->scope->name);
+        ret->reason = arena_printf(a, "%s: role %s %s%s at %s %s", ok ? "allowed" : why, by->role->name,
+                                   by->deny ? "(deny) " : "", by->via ? "through a team" : "given to the user",
+                                   by->scope->kind, by->scope->name);
     else if (a && !ok && scope)
         ret->reason = arena_printf(a, "%s: %s at %s %s", why, permission_name(p), scope->kind, scope->name);
     return ok;
@@ -265,7 +269,8 @@ bool rbac_allowed_anywhere(struct rbac *r, const struct principal *who, enum per
     return false;
 }
 
-static const char *scope_array(struct rbac *r, struct arena *a, const struct principal *who, enum permission p, bool deny) {
+static const char *scope_array(struct rbac *r, struct arena *a, const struct principal *who, enum permission p,
+                               bool deny) {
     const struct user_node *u = user_of(r, who);
     if (who->kind == PRINCIPAL_SYSTEM)
         return deny ? "{}" : "{" ROOT_SCOPE "}";
@@ -299,7 +304,8 @@ const char *rbac_denied_scopes(struct rbac *r, struct arena *a, const struct pri
     return scope_array(r, a, who, p, true);
 }
 
-static bool covers(struct rbac *r, const struct principal *who, const struct perm_set *set, const char *scope_id, enum permission *ret_missing) {
+static bool covers(struct rbac *r, const struct principal *who, const struct perm_set *set, const char *scope_id,
+                   enum permission *ret_missing) {
     for (int p = 0; p < PERM_MAX; p++)
         if (perm_has(set, (enum permission)p) && !rbac_allowed(r, who, (enum permission)p, scope_id)) {
             *ret_missing = (enum permission)p;
@@ -315,7 +321,8 @@ bool rbac_role_permissions(struct rbac *r, const char *role_id, struct perm_set 
     return role != NULL;
 }
 
-bool rbac_covers_role(struct rbac *r, const struct principal *who, const char *role_id, const char *scope_id, enum permission *ret_missing) {
+bool rbac_covers_role(struct rbac *r, const struct principal *who, const char *role_id, const char *scope_id,
+                      enum permission *ret_missing) {
     struct perm_set set;
     *ret_missing = PERM_MAX;
     if (!rbac_role_permissions(r, role_id, &set) || !map_has(&r->now->scopes, str_of(scope_id)))
@@ -328,9 +335,10 @@ bool rbac_covers_user(struct rbac *r, const struct principal *who, const char *u
     *ret_missing = PERM_MAX;
     if (u == NULL)
         return false;
-    for vec_each (g, &u->grants)
-        if (!g->deny && live(g) && !covers(r, who, &g->role->perms, g->scope->id, ret_missing))
-            return false;
+    for
+        vec_each(g, &u->grants)
+            if (!g->deny && live(g) && !covers(r, who, &g->role->perms, g->scope->id, ret_missing))
+                return false;
     return true;
 }
 
@@ -340,7 +348,8 @@ const char *rbac_scope_org(struct rbac *r, const char *scope_id) {
 }
 
 bool rbac_scope_within(struct rbac *r, const char *scope_id, const char *top) {
-    const struct scope_node *scope = r->now ? map_getz(&r->now->scopes, scope_id) : NULL, *above = r->now ? map_getz(&r->now->scopes, top) : NULL;
+    const struct scope_node *scope = r->now ? map_getz(&r->now->scopes, scope_id) : NULL,
+                            *above = r->now ? map_getz(&r->now->scopes, top) : NULL;
     return scope && above && scope_within(scope, above);
 }
 
@@ -385,7 +394,8 @@ struct json *rbac_who_can(struct rbac *r, struct arena *a, enum permission p, co
     struct json *out = json_array(a);
     for (struct map_entry *e = NULL; r->now && (e = map_next(&r->now->users, e));) {
         const struct user_node *u = e->value;
-        struct principal who = {.kind = PRINCIPAL_USER, .user_id = u->id, .username = u->username, .user_epoch = u->epoch};
+        struct principal who = {
+            .kind = PRINCIPAL_USER, .user_id = u->id, .username = u->username, .user_epoch = u->epoch};
         struct rbac_decision d;
         if (!rbac_check(r, a, &who, p, scope_id, &d))
             continue;

@@ -17,7 +17,7 @@ struct principal {
     struct perm_set token_perms;       /*   rights it is narrowed to */
     const char *token_scope;           /*   subtree it is narrowed to; NULL = none */
     bool must_change_password;
-    int64_t user_epoch;                /* of the credential */
+    int64_t user_epoch; /* of the credential */
 };
 struct principal *principal_dup(struct arena *a, const struct principal *p);
 extern const struct principal PRINCIPAL_NOBODY, PRINCIPAL_DOCKFLOW;
@@ -35,11 +35,12 @@ int64_t rbac_epoch(const struct rbac *r);
 
 struct rbac_decision {
     bool allowed;
-    const char *reason;     /* for people: names role and scope, or what is missing */
+    const char *reason;                       /* for people: names role and scope, or what is missing */
     const char *role, *scope_id, *scope_name; /* the deciding binding; NULL if none */
 };
 /** Pure on the snapshot; texts live in `a` (may be NULL: then reason is a constant). Unknown scope = not allowed. */
-bool rbac_check(struct rbac *r, struct arena *a, const struct principal *who, enum permission p, const char *scope_id, struct rbac_decision *ret);
+bool rbac_check(struct rbac *r, struct arena *a, const struct principal *who, enum permission p, const char *scope_id,
+                struct rbac_decision *ret);
 bool rbac_allowed(struct rbac *r, const struct principal *who, enum permission p, const char *scope_id);
 /** Is the permission granted at this scope, below or above it: may the caller see anything there? */
 bool rbac_allowed_anywhere(struct rbac *r, const struct principal *who, enum permission p);
@@ -57,7 +58,8 @@ struct json *rbac_scopes_json(struct rbac *r, struct arena *a, const struct prin
 bool rbac_user_current(struct rbac *r, const struct principal *who);
 /** May `who` hand this role out at this scope: does he have every permission of it there? *ret_missing names the first he lacks;
  * false with PERM_MAX when role or scope is unknown. */
-bool rbac_covers_role(struct rbac *r, const struct principal *who, const char *role_id, const char *scope_id, enum permission *ret_missing);
+bool rbac_covers_role(struct rbac *r, const struct principal *who, const char *role_id, const char *scope_id,
+                      enum permission *ret_missing);
 /** Does he have everything that `user_id` has anywhere? */
 bool rbac_covers_user(struct rbac *r, const struct principal *who, const char *user_id, enum permission *ret_missing);
 /** Permissions of a role, inherited ones included; false when it is unknown. */

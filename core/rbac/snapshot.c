@@ -12,14 +12,19 @@ bool scope_within(const struct scope_node *scope, const struct scope_node *ances
     return ancestor->depth <= scope->depth && scope->path[ancestor->depth - 1] == ancestor;
 }
 
-static char *cell(struct arena *a, const struct pg_result *r, size_t row, size_t col) { return arena_strdup(a, pg_cell(r, row, col)); }
+static char *cell(struct arena *a, const struct pg_result *r, size_t row, size_t col) {
+    return arena_strdup(a, pg_cell(r, row, col));
+}
 
 static err_t load_scopes(struct pg *db, struct arena *tmp, struct snapshot *s) {
     struct pg_result *r;
     TRY(pg_rows(db, tmp, SQL_RBAC_SCOPES, PG_NOARGS, &r));
     for (size_t i = 0; i < r->rows; i++) { /* parents come first */
         struct scope_node *n = arena_new_obj(s->a, struct scope_node);
-        *n = (struct scope_node){.id = cell(s->a, r, i, 0), .kind = cell(s->a, r, i, 1), .org_id = cell(s->a, r, i, 2), .name = cell(s->a, r, i, 3)};
+        *n = (struct scope_node){.id = cell(s->a, r, i, 0),
+                                 .kind = cell(s->a, r, i, 1),
+                                 .org_id = cell(s->a, r, i, 2),
+                                 .name = cell(s->a, r, i, 3)};
         map_setz(&s->scopes, n->id, n);
         n->path = arena_new_array(s->a, struct scope_node *, 17);
         struct str rest = str_of(pg_cell(r, i, 4)), part;
@@ -66,7 +71,8 @@ static err_t load_roles(struct pg *db, struct arena *tmp, struct snapshot *s) {
     for (size_t i = 0; i < r->rows; i++) {
         struct role_node *n = arena_new_obj(s->a, struct role_node);
         struct json *names;
-        *n = (struct role_node){.id = cell(s->a, r, i, 0), .name = cell(s->a, r, i, 1), .inherited = cell(s->a, r, i, 3)};
+        *n = (struct role_node){
+            .id = cell(s->a, r, i, 0), .name = cell(s->a, r, i, 1), .inherited = cell(s->a, r, i, 3)};
         TRY(json_parse(tmp, str_of(pg_cell(r, i, 2)), NULL, &names));
         add_permissions(&n->perms, names);
         map_setz(&s->roles, n->id, n);
@@ -81,7 +87,10 @@ static err_t load_users(struct pg *db, struct arena *tmp, struct snapshot *s) {
     TRY(pg_rows(db, tmp, SQL_RBAC_USERS, PG_NOARGS, &r));
     for (size_t i = 0; i < r->rows; i++) {
         struct user_node *n = arena_new_obj(s->a, struct user_node);
-        *n = (struct user_node){.id = cell(s->a, r, i, 0), .username = cell(s->a, r, i, 1), .active = pg_cell_bool(r, i, 2), .epoch = pg_cell_int(r, i, 3, 0)};
+        *n = (struct user_node){.id = cell(s->a, r, i, 0),
+                                .username = cell(s->a, r, i, 1),
+                                .active = pg_cell_bool(r, i, 2),
+                                .epoch = pg_cell_int(r, i, 3, 0)};
         map_setz(&s->users, n->id, n);
     }
     return NULL;
@@ -105,8 +114,10 @@ static err_t load_bindings(struct pg *db, struct arena *tmp, struct snapshot *s)
     TRY(pg_rows(db, tmp, SQL_RBAC_BINDINGS, PG_NOARGS, &r));
     TRY(pg_rows(db, tmp, SQL_RBAC_TEAM_MEMBERS, PG_NOARGS, &members));
     for (size_t i = 0; i < r->rows; i++) {
-        struct grant g = {.role = map_getz(&s->roles, pg_cell(r, i, 2)), .scope = map_getz(&s->scopes, pg_cell(r, i, 3)),
-                          .deny = z_eq(pg_cell(r, i, 4), "deny"), .expires_ms = pg_cell_int(r, i, 5, 0)};
+        struct grant g = {.role = map_getz(&s->roles, pg_cell(r, i, 2)),
+                          .scope = map_getz(&s->scopes, pg_cell(r, i, 3)),
+                          .deny = z_eq(pg_cell(r, i, 4), "deny"),
+                          .expires_ms = pg_cell_int(r, i, 5, 0)};
         if (g.role == NULL || g.scope == NULL)
             continue;
         if (z_eq(pg_cell(r, i, 0), "user"))

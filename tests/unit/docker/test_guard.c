@@ -95,7 +95,8 @@ static const struct {
      "/HostConfig/Binds/0 host-path container:host-paths; /HostConfig/Binds/1 host-path container:host-paths; "
      "/HostConfig/Binds/2 host-path container:host-paths; /HostConfig/Binds/3 host-path container:host-paths"},
     {HC("\"Binds\":[\"/etcetera:/e\",\"/runner:/r\",\"/homes/x:/h\",\"/var/lib/app:/a\"]"), ""},
-    {HC("\"Binds\":[\"/data/ours/apps/1/conf:/z\",\"/data/ours/apps/1/conf/link:/y\"]"), "/HostConfig/Binds/1 host-path container:host-paths"},
+    {HC("\"Binds\":[\"/data/ours/apps/1/conf:/z\",\"/data/ours/apps/1/conf/link:/y\"]"),
+     "/HostConfig/Binds/1 host-path container:host-paths"},
     {HC("\"Binds\":[\"/data/ours/secret:/x\",\"/data:/y\",\"/data/ours/apps/1/conf:/z\"]"),
      "/HostConfig/Binds/0 host-path container:host-paths; /HostConfig/Binds/1 host-path container:host-paths"},
     {HC("\"Binds\":[\"../x:/y\",\"~/x:/y\",\"nothing\"]"),

@@ -219,12 +219,15 @@ static void everything_leaves_a_network_before_it_is_rebuilt(void **state) {
     struct model m;
     (void)state;
     model_init(&m, a);
-    model_apply(&m,
-                model_plan(&m, desired_from(a, "services: {web: {image: 'w:1', networks: [n]}, gone: {image: 'w:1', networks: [n]},"
-                                               " moved: {image: 'w:1', networks: [n], depends_on: [web]}}\nnetworks: {n: {}, m: {}}\n")),
-                SIZE_MAX);
-    struct desired *d = desired_from(a, "services: {web: {image: 'w:1', networks: [n]},"
-                                        " moved: {image: 'w:1', networks: [m], depends_on: [web]}}\nnetworks: {n: {internal: true}, m: {}}\n");
+    model_apply(
+        &m,
+        model_plan(&m, desired_from(
+                           a, "services: {web: {image: 'w:1', networks: [n]}, gone: {image: 'w:1', networks: [n]},"
+                              " moved: {image: 'w:1', networks: [n], depends_on: [web]}}\nnetworks: {n: {}, m: {}}\n")),
+        SIZE_MAX);
+    struct desired *d = desired_from(
+        a, "services: {web: {image: 'w:1', networks: [n]},"
+           " moved: {image: 'w:1', networks: [m], depends_on: [web]}}\nnetworks: {n: {internal: true}, m: {}}\n");
     d->prune = true;
     struct plan *p = model_plan(&m, d);
     size_t removed = 0;

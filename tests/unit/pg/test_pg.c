@@ -240,8 +240,9 @@ static err_t terminate_body(void *arg) {
         /* On a loaded machine the query may take its time to arrive. */
         do
             must(fiber_sleep(100));
-        while (*pg_lab_psql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE 'SELECT pg_sleep%' "
-                            "AND state = 'active' AND pid <> pg_backend_pid()") != 't');
+        while (
+            *pg_lab_psql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE 'SELECT pg_sleep%' "
+                         "AND state = 'active' AND pid <> pg_backend_pid()") != 't');
         err_t e = fiber_join(f);
         assert_true(err_is(e, ERR_DB_UNAVAILABLE));
         must(pg_wait_ready(db, deadline_in(5000)));

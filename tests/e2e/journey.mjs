@@ -162,8 +162,7 @@ export async function journey({ server, page, step, setWorld }) {
     const before = (await app()).sync.deployedCommit;
     await page.getByRole("button", { name: /Roll back to number/ }).last().click();
     await page.getByRole("dialog").getByRole("button", { name: "Roll back", exact: true }).click();
-    await page.getByText(/^Rollback of .* finished/).first().waitFor({ timeout: 40_000 });
-    await until("an older commit is deployed", async () => (await app()).sync.deployedCommit !== before);
+    await until("an older commit is deployed", async () => (await app()).sync.deployedCommit !== before, 40_000);
     await idle();
     await page.getByText("rollback").first().waitFor();
     await unmoved();
@@ -233,7 +232,7 @@ export async function journey({ server, page, step, setWorld }) {
     await page.getByRole("tab", { name: /token/i }).click();
     await page.getByRole("button", { name: "New token" }).click();
     const dialog = page.getByRole("dialog");
-    await dialog.getByLabel("Name").fill("deploy script");
+    await dialog.getByLabel("Name", { exact: true }).fill("deploy script");
     await dialog.getByRole("checkbox", { name: "application", exact: true }).click();
     await dialog.getByRole("button", { name: "Create token" }).click();
     const token = (await dialog.locator("code").textContent()).trim();

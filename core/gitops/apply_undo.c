@@ -51,22 +51,35 @@ static bool replacement_confirmed(struct apply *ap, const struct op *stop) {
     return false;
 }
 
-static void restore_old(struct apply *ap, const struct op_run *stop) {
-    const struct op *op = stop->op;
-    const struct op_run *removed = old_run(ap, "remove", op->container_id),
-                        *renamed = old_run(ap, "rename", op->container_id);
-    if (begun(removed) || replacement_confirmed(ap, op))
-        return;
+/* The name comes back whether or not the stop had begun: the two run beside each other. */
+static void restore_name(struct apply *ap, const struct op *op) {
+    const struct op_run *renamed = old_run(ap, "rename", op->container_id);
     if (begun(renamed))
         note(ap, op, arena_printf(ap->a, "give container %s its name back", renamed->op->object),
              docker_container_rename(ap->conf->docker, op->container_id, renamed->op->object, deadline_in(STEP)));
-    note(ap, op, arena_printf(ap->a, "start the old container %s again", op->object),
-         docker_container_start(ap->conf->docker, op->container_id, deadline_in(STEP)));
+}
+
+static void restore_old(struct apply *ap, const struct op *op) {
+    const struct op_run *stop = old_run(ap, "stop", op->container_id);
+    if (begun(old_run(ap, "remove", op->container_id)) || replacement_confirmed(ap, op))
+        return;
+    if (op->kind == OP_RENAME && begun(stop))
+        return; /* with the stop, below */
+    restore_name(ap, op);
+    if (op->kind == OP_STOP)
+        note(ap, op, arena_printf(ap->a, "start the old container %s again", op->object),
+             docker_container_start(ap->conf->docker, op->container_id, deadline_in(STEP)));
+}
+
+static bool is_of_old(struct apply *ap, const struct op_run *run) {
+    enum op_kind k = run->op->kind;
+    return begun(run) && run->op->container_id &&
+           (k == OP_STOP || (k == OP_RENAME && run == old_run(ap, "rename", run->op->container_id)));
 }
 
 void apply_compensate(struct apply *ap) {
     drop_unconfirmed(ap);
     for (size_t i = 0; i < ap->plan->ops.n; i++)
-        if (ap->plan->ops.v[i].kind == OP_STOP && begun(&ap->runs[i]))
-            restore_old(ap, &ap->runs[i]);
+        if (is_of_old(ap, &ap->runs[i]))
+            restore_old(ap, ap->runs[i].op);
 }

@@ -217,32 +217,41 @@ static void plan_create(struct planner *p, struct slot *slot) {
     wait_op(p, slot, NULL, create, start->id);
 }
 
+/* The old container serves until what the new one waits for is there. */
+static void stop_late(struct planner *p, const struct slot *slot, struct op *stop) {
+    struct op *start = planner_op(p, op_idf(p, "start", slot->s->name, slot->number));
+    if (start == NULL)
+        return;
+    start_after_dependencies(p, slot->s, stop);
+    op_after(p, start, stop->id);
+}
+
 /* Nothing is lost when a container is replaced, so none of this counts as destructive: its data lives in volumes.
- * stop -> (free its name) -> remove after the replacement runs. In place: stop -> remove -> network -> create. */
+ * stop, and beside it free its name -> remove after the replacement runs. In place: stop -> remove -> network -> create. */
 static void plan_retire(struct planner *p, struct slot *slot, const struct observed_container *old) {
     struct op *op;
-    bool replaced = planner_op(p, op_idf(p, "create", slot->s->name, slot->number)) != NULL;
-    const char *last = NULL;
+    const char *stopped = NULL, *renamed = NULL;
     if (is_running(old)) {
         op = old_op(p, OP_STOP, "stop", old);
         op_cause(p, op, "replaced", "it is replaced", NULL, NULL);
-        last = op->id;
-        if (replaced && !slot->in_place)
-            op_after(p, planner_op(p, op_idf(p, "start", slot->s->name, slot->number)), last);
+        stopped = op->id;
+        if (!slot->in_place)
+            stop_late(p, slot, op);
     }
+    /* Names change while the old container still stops: what counts is the time between its end and the new one's start. */
     if (z_eq(old->name, slot->name) && !slot->in_place) {
         op = old_op(p, OP_RENAME, "rename", old);
         op->new_name = arena_printf(p->a, "%s_%.12s", slot->name, old->id);
         op_cause(p, op, "replaced", "it frees its name", NULL, NULL);
-        op_after(p, op, last);
-        last = op->id;
+        renamed = op->id;
         struct op *rename_new = planner_op(p, op_idf(p, "rename", slot->s->name, slot->number));
         if (rename_new)
-            op_after(p, rename_new, last);
+            op_after(p, rename_new, renamed);
     }
     op = old_op(p, OP_REMOVE, "remove", old);
     op_cause(p, op, "replaced", "it is replaced", NULL, NULL);
-    op_after(p, op, last);
+    op_after(p, op, stopped);
+    op_after(p, op, renamed);
     if (!slot->in_place) {
         op_after(p, op, op_idf(p, "wait", slot->s->name, slot->number));
         return;

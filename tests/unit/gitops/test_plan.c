@@ -94,6 +94,39 @@ static void nothing_stops_before_all_creates(void **state) {
                 assert_string_not_equal(op->service, "db"); /* unchanged services are not touched */
 }
 
+static bool waits_for(const struct op *op, const char *id) {
+    for
+        vec_each(d, &op->depends_on)
+            if (z_eq(*d, id))
+                return true;
+    return false;
+}
+
+static const struct op *of_old(const struct plan *p, enum op_kind kind, const char *service, int64_t number) {
+    for
+        vec_each(op, &p->ops)
+            if (op->kind == kind && op->container_id && z_eq(op->service, service) && op->number == number)
+                return op;
+    plan_print(p);
+    fail_msg("no such operation on the old container of %s", service);
+    return NULL;
+}
+
+/* The time without a running container is that between the end of the old one and the start of the new one, nothing more. */
+static void the_old_one_serves_as_long_as_it_can(void **state) {
+    struct model m;
+    (void)state;
+    model_init(&m, a);
+    deploy(&m, base);
+    struct plan *p = model_plan(&m, desired_from(a, changed));
+    const struct op *stop = of_old(p, OP_STOP, "web", 1), *rename = of_old(p, OP_RENAME, "web", 1);
+    assert_true(waits_for(stop, "wait:migrate:1"));
+    assert_false(waits_for(rename, stop->id));
+    assert_true(waits_for(plan_op(p, "rename:web:1"), rename->id));
+    assert_true(waits_for(plan_op(p, "start:web:1"), stop->id));
+    assert_true(waits_for(plan_op(p, "start:web:1"), "rename:web:1"));
+}
+
 static void update_converges(void **state) {
     struct model m;
     (void)state;
@@ -323,6 +356,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {T(second_plan_is_empty),
                                        T(order_follows_dependencies),
                                        T(nothing_stops_before_all_creates),
+                                       T(the_old_one_serves_as_long_as_it_can),
                                        T(update_converges),
                                        T(converges_from_every_crash_point),
                                        T(converges_from_two_crashes),

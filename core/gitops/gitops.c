@@ -134,7 +134,7 @@ static err_t remove_containers(struct docker *d, struct arena *a, struct job *jo
     size_t n;
     TRY(docker_container_list(d, a, &f, deadline_in(MINUTES(1)), &rows, &n));
     for (size_t i = 0; i < n; i++) {
-        TRY(job_progress(job, (int)(i * 80 / n), rows[i].name));
+        TRY(job_progress(job, NULL, (int)(i * 80 / n), rows[i].name));
         if (z_eq(rows[i].state, "running"))
             TRY(docker_container_stop(d, rows[i].id, -1, NULL, deadline_in(MINUTES(3))));
         TRY(docker_container_remove(d, rows[i].id, true, true, deadline_in(MINUTES(1))));

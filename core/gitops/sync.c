@@ -97,6 +97,8 @@ static err_t op_tx(struct pg *tx, void *arg) {
                         pg_json(s->error ? json_to_text(a, error_json(a, s->error)) : NULL),
                         pg_json(s->after ? json_to_text(a, s->after) : NULL), pg_int(job_fence(s->job))),
                 NULL));
+    if (s->op_state != OP_RUNNING)
+        TRY(job_progress(s->job, tx, (int)(s->done_ops * 100 / (s->plan->ops.n ? s->plan->ops.n : 1)), s->op->title));
     return bus_publish(tx, "deployment.progress", s->app->id, "application", s->app->id,
                        json_to_text(a, progress_json(s)));
 }
@@ -111,11 +113,7 @@ static err_t on_op(void *ctx, const struct op *op, enum op_state state, err_t er
     mine.op_state = state;
     mine.error = error;
     mine.after = after;
-    TRY(job_tx(mine.job, op_tx, &mine));
-    if (state != OP_RUNNING)
-        TRY(job_progress(mine.job, (int)(shared->done_ops * 100 / (shared->plan->ops.n ? shared->plan->ops.n : 1)),
-                         op->title));
-    return NULL;
+    return job_tx(mine.job, op_tx, &mine);
 }
 
 static void on_log(void *ctx, const struct op *op, const char *level, const char *line) {

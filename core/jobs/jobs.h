@@ -90,8 +90,8 @@ bool job_cancel_requested(const struct job *job);      /* by a person, not by sh
 
 /** YIELDS. A transaction that first checks and locks the fence: ERR_FENCED when the lease is somebody else's now. */
 MUST_CHECK err_t job_tx(struct job *job, err_t (*body)(struct pg *tx, void *arg), void *arg);
-/** YIELDS. percent 0..100. */
-MUST_CHECK err_t job_progress(struct job *job, int percent, const char *message);
+/** YIELDS. percent 0..100. In the caller's transaction, or alone when tx is NULL. */
+MUST_CHECK err_t job_progress(struct job *job, struct pg *tx, int percent, const char *message);
 /** YIELDS. Steps are made on first use, at most 200; times are set when the state changes. */
 enum job_step_state { JOB_STEP_PENDING, JOB_STEP_RUNNING, JOB_STEP_SUCCEEDED, JOB_STEP_FAILED, JOB_STEP_SKIPPED };
 MUST_CHECK err_t job_step(struct job *job, const char *name, enum job_step_state state, const char *message);

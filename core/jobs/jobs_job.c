@@ -44,9 +44,9 @@ err_t job_tx(struct job *job, err_t (*body)(struct pg *tx, void *arg), void *arg
 }
 
 /** progress and steps; NULL leaves that part. */
-static err_t write_progress(struct job *job, const char *progress, const char *steps) {
+static err_t write_progress(struct job *job, struct pg *db, const char *progress, const char *steps) {
     int64_t n;
-    TRY(pg_exec(job->jobs->db, SQL_JOBS_PROGRESS,
+    TRY(pg_exec(db, SQL_JOBS_PROGRESS,
                 PG_ARGS(pg_uuid(job->id), pg_int(job->fence), pg_json(progress), pg_json(steps)), &n));
     if (n == 1)
         return NULL;
@@ -54,12 +54,12 @@ static err_t write_progress(struct job *job, const char *progress, const char *s
     return err_new(ERR_FENCED, "the lease of job %s was lost", job->id);
 }
 
-err_t job_progress(struct job *job, int percent, const char *message) {
+err_t job_progress(struct job *job, struct pg *tx, int percent, const char *message) {
     struct arena *a = arena_current();
     struct json *p = json_object(a);
     json_set_int(a, p, "percent", percent < 0 ? 0 : percent > 100 ? 100 : percent);
     json_set_str(a, p, "message", message != NULL ? message : "");
-    return write_progress(job, json_to_text(a, p), NULL);
+    return write_progress(job, tx != NULL ? tx : job->jobs->db, json_to_text(a, p), NULL);
 }
 
 static struct json *step_find(struct job *job, const char *name) {
@@ -88,7 +88,7 @@ err_t job_step(struct job *job, const char *name, enum job_step_state state, con
         json_set_str(job->a, s, "finishedAt", now);
     if (message != NULL)
         json_set_str(job->a, s, "message", message);
-    return write_progress(job, NULL, json_to_text(arena_current(), job->steps));
+    return write_progress(job, job->jobs->db, NULL, json_to_text(arena_current(), job->steps));
 }
 
 /* ---- log ---- */

@@ -46,7 +46,7 @@ static err_t ok_run(struct job *job, void *arg) {
     must(job_step(job, "one", JOB_STEP_RUNNING, NULL));
     for (int i = 0; i < 250; i++)
         job_log(job, "info", "one", "line %d \"quoted\" \xff %s", i, i == 3 ? "a\nb" : "");
-    must(job_progress(job, 50, "half"));
+    must(job_progress(job, NULL, 50, "half"));
     must(job_step(job, "one", JOB_STEP_SUCCEEDED, "fine"));
     job_result(job,
                arena_printf(arena_current(), "{\"answer\":%lld}", (long long)json_get_int(job_payload(job), "n", 0)));

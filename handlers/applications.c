@@ -222,7 +222,7 @@ static err_t create_tx(struct pg *tx, struct request *r, void *arg, struct chang
                       NULL);
     if (e)
         return taken(e);
-    TRY(gitops_refresh(platform()->gitops, tx, b->id, b->id, r->who->user_id, &b->job));
+    TRY(gitops_refresh(platform()->gitops, tx, b->id, b->id, ORIGIN(r), &b->job));
     TRY(read_back(tx, r, b, r->scope_id, &config));
     *c = (struct change){.kind = "application", .id = b->id, .name = b->name, .scope_id = r->scope_id, .after = config};
     return NULL;
@@ -309,7 +309,7 @@ static err_t update_tx(struct pg *tx, struct request *r, void *arg, struct chang
                       NULL);
     if (e)
         return taken(e);
-    TRY(gitops_refresh(platform()->gitops, tx, b->id, b->id, r->who->user_id, &b->job));
+    TRY(gitops_refresh(platform()->gitops, tx, b->id, b->id, ORIGIN(r), &b->job));
     TRY(read_back(tx, r, b, b->id, &config));
     *c = (struct change){.kind = "application",
                          .id = b->id,
@@ -352,7 +352,7 @@ static err_t start_removal(struct pg *tx, struct request *r, struct removal *d, 
     }
     TRY(pg_exec(tx, SQL_APPLICATIONS_DELETING, PG_ARGS(pg_uuid(d->app->id)), NULL));
     TRY(app_load(tx, r->a, d->app->id, &app));
-    return gitops_delete(platform()->gitops, tx, app, r->who->user_id, &d->job);
+    return gitops_delete(platform()->gitops, tx, app, ORIGIN(r), &d->job);
 }
 
 static err_t delete_tx(struct pg *tx, struct request *r, void *arg, struct change *c) {

@@ -35,7 +35,7 @@ static err_t sync_tx(struct pg *tx, struct request *r, void *arg, struct change 
     struct action *x = arg;
     struct app *app;
     TRY(app_load(tx, r->a, x->app->id, &app));
-    TRY(gitops_sync(platform()->gitops, tx, app, &x->o, r->who->user_id, r->request_id, &x->job));
+    TRY(gitops_sync(platform()->gitops, tx, app, &x->o, ORIGIN(r), r->request_id, &x->job));
     *c = (struct change){.kind = "application", .id = x->app->id, .name = x->app->name, .details = x->details};
     return NULL;
 }
@@ -71,7 +71,7 @@ static err_t plan(struct request *r, struct reply *out) {
 
 static err_t refresh_tx(struct pg *tx, struct request *r, void *arg, struct change *c) {
     struct action *x = arg;
-    TRY(gitops_refresh(platform()->gitops, tx, x->app->id, x->app->id, r->who->user_id, &x->job));
+    TRY(gitops_refresh(platform()->gitops, tx, x->app->id, x->app->id, ORIGIN(r), &x->job));
     *c = (struct change){.kind = "application", .id = x->app->id, .name = x->app->name};
     return NULL;
 }

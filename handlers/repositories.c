@@ -187,7 +187,7 @@ static err_t create_tx(struct pg *tx, struct request *r, void *arg, struct chang
                               pg_text(x->branch ? x->branch : ""), pg_text(x->auth.type), pg_text(x->auth.username),
                               pg_text(x->auth.sealed), pg_text(x->auth.host_key), pg_text(x->ca), pg_text(hook),
                               pg_int(x->poll), pg_text(json_str_or(json_get(x->body, "provider"), "generic")),
-                              pg_uuid(r->who->user_id)),
+                              pg_uuid(r->who->user_id), pg_uuid(r->who->token_id)),
                       NULL);
     if (e)
         return name_taken(e);
@@ -259,7 +259,7 @@ static err_t update_tx(struct pg *tx, struct request *r, void *arg, struct chang
                 PG_ARGS(pg_uuid(x->id), pg_text(x->name), pg_text(x->url), pg_text(x->branch), pg_bool(x->set_auth),
                         pg_text(x->auth.type), pg_text(x->auth.username), pg_text(x->auth.sealed),
                         pg_text(x->auth.host_key), x->poll < 0 ? PG_NULL : pg_int(x->poll), pg_bool(x->set_ca),
-                        pg_text(x->ca && *x->ca ? x->ca : NULL), pg_uuid(r->who->user_id)),
+                        pg_text(x->ca && *x->ca ? x->ca : NULL), pg_uuid(r->who->user_id), pg_uuid(r->who->token_id)),
                 NULL);
     if (e)
         return name_taken(e);

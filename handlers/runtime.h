@@ -32,6 +32,9 @@ const char *runtime_container_scope(const struct fleet_container *c, const struc
  * object exist for this person? A token's narrowing is left to the permission check, which names it. */
 bool runtime_may_see(const struct principal *who, enum permission p, const char *scope_id);
 
+/** Who asks, for work that runs later. */
+#define ORIGIN(r) (&(struct job_origin){(r)->who->user_id, (r)->who->token_id})
+
 /** Topics that tell other processes to read again. In the caller's transaction. */
 MUST_CHECK err_t runtime_announce(struct pg *tx, const char *topic /* node.changed application.changed */,
                                   const char *scope_id, const char *kind, const char *id);

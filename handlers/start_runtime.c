@@ -213,14 +213,19 @@ static err_t watch(void *arg) {
 
 /* ---- what gitops asks ---- */
 
-static struct principal person(const char *user_id) {
-    return (struct principal){.kind = PRINCIPAL_USER, .user_id = user_id};
+static err_t person(void *ctx, struct arena *a, const struct job_origin *by, const struct principal **ret) {
+    (void)ctx;
+    return identity_originator(platform()->identity, a, by->user_id, by->token_id, ret);
 }
 
-static uint32_t guard_rights_of(void *ctx, const char *user_id, const char *scope_id) {
+static bool may(void *ctx, const struct principal *who, const char *permission, const char *scope_id) {
     (void)ctx;
-    struct principal who = person(user_id);
-    struct perm_set have = rbac_permissions(platform()->rbac, &who, scope_id);
+    return rbac_allowed(platform()->rbac, who, (enum permission)permission_of(permission), scope_id);
+}
+
+static uint32_t guard_rights_of(void *ctx, const struct principal *who, const char *scope_id) {
+    (void)ctx;
+    struct perm_set have = rbac_permissions(platform()->rbac, who, scope_id);
     uint32_t allow = 0;
     for (int i = 0; i < GUARD_RIGHTS_MAX; i++) {
         int p = permission_of(guard_permission((enum guard_right)i));
@@ -228,24 +233,6 @@ static uint32_t guard_rights_of(void *ctx, const char *user_id, const char *scop
             allow |= GUARD_BIT(i);
     }
     return allow;
-}
-
-static bool may_sync(void *ctx, const char *user_id, const char *scope_id) {
-    (void)ctx;
-    struct principal who = person(user_id);
-    return rbac_allowed(platform()->rbac, &who, PERM_APPLICATION_SYNC, scope_id);
-}
-
-static bool may_create(void *ctx, const char *user_id, const char *scope_id) {
-    (void)ctx;
-    struct principal who = person(user_id);
-    return user_id && rbac_allowed(platform()->rbac, &who, PERM_APPLICATION_CREATE, scope_id);
-}
-
-static bool may_use_node(void *ctx, const char *user_id, const char *node_scope_id) {
-    (void)ctx;
-    struct principal who = person(user_id);
-    return user_id && rbac_allowed(platform()->rbac, &who, PERM_NODE_USE, node_scope_id);
 }
 
 /* ---- birth ---- */
@@ -287,10 +274,7 @@ static err_t runtime_register(struct platform *p) {
                              .max_parallel = (size_t)c->gitops.max_parallel_ops,
                              .forbid_paths = forbid,
                              .n_forbid_paths = 1,
-                             .guard_rights = guard_rights_of,
-                             .may_sync = may_sync,
-                             .may_create = may_create,
-                             .may_use_node = may_use_node};
+                             .rights = {.person = person, .may = may, .guard = guard_rights_of}};
     p->fleet = fleet_new(NULL);
     p->hub = hub_new(NULL);
     fleet_on_event(p->fleet, on_engine_event, p);

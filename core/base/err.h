@@ -45,6 +45,7 @@
     X(CSRF, "CSRF_FAILED", 403, false)                                                                                 \
     X(ORIGIN, "ORIGIN_NOT_ALLOWED", 403, false)                                                                        \
     X(PASSWORD_CHANGE_REQUIRED, "PASSWORD_CHANGE_REQUIRED", 403, false)                                                \
+    X(AUTHZ_REVOKED, "AUTHZ_REVOKED", 403, false)                                                                      \
     X(POLICY, "POLICY_VIOLATION", 422, false)                                                                          \
     X(NOT_FOUND, "NOT_FOUND", 404, false)                                                                              \
     X(METHOD, "METHOD_NOT_ALLOWED", 405, false)                                                                        \

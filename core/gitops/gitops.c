@@ -60,8 +60,10 @@ static char *sync_payload(struct arena *a, const struct sync_options *o) {
     return json_to_text(a, j);
 }
 
+static const struct job_origin NOBODY;
+
 err_t gitops_sync(struct gitops *g, struct pg *tx, const struct app *app, const struct sync_options *o,
-                  const char *user_id, const char *request_id, struct uuid_text *ret_job) {
+                  const struct job_origin *by, const char *request_id, struct uuid_text *ret_job) {
     struct arena *a = arena_current();
     (void)g;
     if (app->deleting)
@@ -75,15 +77,15 @@ err_t gitops_sync(struct gitops *g, struct pg *tx, const struct app *app, const 
                             .object_kind = "application",
                             .object_id = app->id,
                             .payload = sync_payload(a, o),
-                            .created_by = user_id,
+                            .by = by ? *by : NOBODY,
                             .request_id = request_id,
-                            .priority = user_id ? 10 : 0,
-                            .coalesce = user_id == NULL};
+                            .priority = by ? 10 : 0,
+                            .coalesce = by == NULL};
     return jobs_enqueue(tx, &spec, ret_job, NULL);
 }
 
-err_t gitops_refresh(struct gitops *g, struct pg *tx, const char *app_id, const char *scope_id, const char *user_id,
-                     struct uuid_text *ret_job) {
+err_t gitops_refresh(struct gitops *g, struct pg *tx, const char *app_id, const char *scope_id,
+                     const struct job_origin *by, struct uuid_text *ret_job) {
     struct arena *a = arena_current();
     (void)g;
     struct job_spec spec = {.kind = JOB_REFRESH,
@@ -91,8 +93,8 @@ err_t gitops_refresh(struct gitops *g, struct pg *tx, const char *app_id, const 
                             .scope_id = scope_id,
                             .object_kind = "application",
                             .object_id = app_id,
-                            .created_by = user_id,
-                            .priority = user_id ? 10 : 0};
+                            .by = by ? *by : NOBODY,
+                            .priority = by ? 10 : 0};
     return jobs_enqueue(tx, &spec, ret_job, NULL);
 }
 
@@ -109,7 +111,7 @@ err_t gitops_poll(struct gitops *g, struct pg *tx, const char *repo_id, const ch
     return jobs_enqueue(tx, &spec, ret_job, NULL);
 }
 
-err_t gitops_delete(struct gitops *g, struct pg *tx, const struct app *app, const char *user_id,
+err_t gitops_delete(struct gitops *g, struct pg *tx, const struct app *app, const struct job_origin *by,
                     struct uuid_text *ret_job) {
     struct arena *a = arena_current();
     (void)g;
@@ -119,10 +121,23 @@ err_t gitops_delete(struct gitops *g, struct pg *tx, const struct app *app, cons
                             .scope_id = app->scope_id,
                             .object_kind = "application",
                             .object_id = app->id,
-                            .created_by = user_id,
+                            .by = *by,
                             .priority = 10,
                             .max_attempts = 3};
     return jobs_enqueue(tx, &spec, ret_job, NULL);
+}
+
+err_t gitops_person(struct gitops *g, struct job *job, const char *permission, const char *scope_id,
+                    const struct principal **ret) {
+    const struct gitops_rights *c = &g->conf.rights;
+    *ret = NULL;
+    if (job_by(job)->user_id == NULL || c->person == NULL)
+        return NULL;
+    TRY(c->person(c->ctx, arena_current(), job_by(job), ret));
+    return c->may(c->ctx, *ret, permission, scope_id)
+               ? NULL
+               : err_detail(err_new(ERR_AUTHZ_REVOKED, "whoever started this does not have %s any more", permission),
+                            "permission", permission);
 }
 
 /* --- removal --- */
@@ -176,6 +191,8 @@ err_t job_delete(struct job *job, void *arg) {
     err_t e = app_load(g->db, a, job_object_id(job), &app);
     if (e)
         return e->code == ERR_NOT_FOUND ? NULL : e;
+    const struct principal *who;
+    TRY(gitops_person(g, job, "application:delete", app->id, &who));
     if (app->node_id) {
         struct docker *d;
         TRY(fleet_docker(g->fleet, app->node_id, &d));

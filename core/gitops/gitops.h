@@ -12,6 +12,16 @@
 #include "core/jobs/jobs.h"
 
 struct gitops;
+struct principal;
+/** What a person may who asked for work, as it is when the work runs. All NULL: nobody is asked (tests). */
+struct gitops_rights {
+    /** YIELDS. Who that is now, narrowed as the API token is. ERR_AUTHZ_REVOKED when person or token are not valid any more. */
+    err_t (*person)(void *ctx, struct arena *a, const struct job_origin *by, const struct principal **ret);
+    bool (*may)(void *ctx, const struct principal *who, const char *permission, const char *scope_id);
+    /** Which dangerous engine options at that scope (guard.h). */
+    uint32_t (*guard)(void *ctx, const struct principal *who, const char *scope_id);
+    void *ctx;
+};
 struct gitops_conf {
     const char *data_dir;            /* mirrors live in <data_dir>/git */
     bool allow_local;                /* development: local paths and http:// */
@@ -21,15 +31,7 @@ struct gitops_conf {
     uint64_t deploy_timeout_s;       /* default 1800 */
     const char *const *forbid_paths; /* host paths never mounted: our data directory */
     size_t n_forbid_paths;
-    /** Rights of the originator at the application's scope for dangerous engine options (NULL user = automatic sync: none). */
-    uint32_t (*guard_rights)(void *ctx, const char *user_id, const char *scope_id);
-    /** Re-check at run time: may this user (still) sync the application? NULL = yes. */
-    bool (*may_sync)(void *ctx, const char *user_id, const char *scope_id);
-    /** Manifests in a repository act for the person who configured it last (may be NULL: nobody): may applications be made in the
-     * repository's project, may they run on a node of that scope? NULL = no. */
-    bool (*may_create)(void *ctx, const char *user_id, const char *scope_id);
-    bool (*may_use_node)(void *ctx, const char *user_id, const char *node_scope_id);
-    void *ctx;
+    struct gitops_rights rights;
 };
 struct gitops *gitops_new(const struct gitops_conf *conf, struct pg *db, const struct keyring *keys,
                           struct fleet *fleet, struct jobs *jobs);
@@ -46,12 +48,12 @@ struct sync_options {
     const char *rollback_to; /* deployment id */
     const char *trigger;     /* manual api webhook poll self-heal rollback */
 };
-/** YIELDS. In the caller's transaction. */
+/** YIELDS. In the caller's transaction. `by` NULL: the platform itself. */
 MUST_CHECK err_t gitops_sync(struct gitops *g, struct pg *tx, const struct app *app, const struct sync_options *o,
-                             const char *user_id, const char *request_id, struct uuid_text *ret_job);
+                             const struct job_origin *by, const char *request_id, struct uuid_text *ret_job);
 MUST_CHECK err_t gitops_refresh(struct gitops *g, struct pg *tx, const char *app_id, const char *scope_id,
-                                const char *user_id, struct uuid_text *ret_job);
-MUST_CHECK err_t gitops_delete(struct gitops *g, struct pg *tx, const struct app *app, const char *user_id,
+                                const struct job_origin *by, struct uuid_text *ret_job);
+MUST_CHECK err_t gitops_delete(struct gitops *g, struct pg *tx, const struct app *app, const struct job_origin *by,
                                struct uuid_text *ret_job);
 MUST_CHECK err_t gitops_poll(struct gitops *g, struct pg *tx, const char *repo_id, const char *scope_id,
                              struct uuid_text *ret_job);

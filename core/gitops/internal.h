@@ -66,6 +66,9 @@ MUST_CHECK err_t publish_app(struct pg *tx, struct arena *a, const char *app_id,
 MUST_CHECK err_t manifests_apply(struct gitops *g, struct job *job, const char *repo_id, const char *sha);
 /** The file libgit2 reads a private authority from; made when it is missing or old. */
 MUST_CHECK err_t repo_ca_file(struct gitops *g, struct arena *a, const struct app *app, const char **ret);
+/** YIELDS. Who started the job, after a check that he still has the permission: ERR_AUTHZ_REVOKED. NULL: the platform itself. */
+MUST_CHECK err_t gitops_person(struct gitops *g, struct job *job, const char *permission, const char *scope_id,
+                               const struct principal **ret);
 err_t job_poll(struct job *job, void *arg);
 err_t job_refresh(struct job *job, void *arg);
 err_t job_sync(struct job *job, void *arg);

@@ -7,7 +7,10 @@
 struct apply {
     struct gitops *g;
     struct arena *a;
-    const char *repo_id, *scope_id, *url, *user_id, *sha;
+    const char *repo_id, *scope_id, *url, *sha;
+    struct job_origin by;        /* who configured the repository */
+    const struct principal *who; /* NULL: nobody, or not any more */
+    const char *why;             /* then: why */
     manifest_apps apps;
     err_t error;
     unsigned changed;
@@ -33,16 +36,33 @@ static err_t read_all(struct apply *x, const char *mirror) {
     return manifest_check_unique(&x->apps);
 }
 
+/* ---- for whom ---- */
+
+static err_t find_person(struct apply *x) {
+    const struct gitops_rights *c = &x->g->conf.rights;
+    if (x->by.user_id == NULL || c->person == NULL)
+        return NULL;
+    err_t e = c->person(c->ctx, x->a, &x->by, &x->who);
+    if (e && e->code != ERR_AUTHZ_REVOKED)
+        return e;
+    x->why = e ? e->message : NULL;
+    return NULL;
+}
+
+static bool may(const struct apply *x, const char *permission, const char *scope_id) {
+    const struct gitops_rights *c = &x->g->conf.rights;
+    return x->who && c->may(c->ctx, x->who, permission, scope_id);
+}
+
 /* ---- one application ---- */
 
 static err_t check_node(struct pg *tx, struct apply *x, const struct manifest_app *m, const char **ret_id) {
-    const struct gitops_conf *c = &x->g->conf;
     struct pg_result *r;
     TRY(pg_rows(tx, x->a, SQL_MANIFESTS_NODE, PG_ARGS(pg_uuid(x->scope_id), pg_text(m->node)), &r));
     if (r->rows == 0)
         return y_error(ERR_INVALID, m->node_at, "spec.environments[].node",
                        "there is no node '%s' this repository can use", m->node ? m->node : "default");
-    if (c->may_use_node == NULL || !c->may_use_node(c->ctx, x->user_id, pg_cell(r, 0, 1)))
+    if (!may(x, "node:use", pg_cell(r, 0, 1)))
         return y_error(ERR_FORBIDDEN, m->node_at, "spec.environments[].node",
                        "whoever configured the repository may not deploy to node '%s' (node:use)",
                        m->node ? m->node : "default");
@@ -127,9 +147,11 @@ static err_t release_others(struct pg *tx, struct apply *x) {
 
 static err_t apply_tx(struct pg *tx, void *arg) {
     struct apply *x = arg;
-    const struct gitops_conf *c = &x->g->conf;
     x->changed = 0;
-    if (x->apps.n && (c->may_create == NULL || !c->may_create(c->ctx, x->user_id, x->scope_id)))
+    if (x->apps.n && x->why)
+        return y_error(ERR_AUTHZ_REVOKED, x->apps.v[0].at, NULL,
+                       "manifests act for whoever configured the repository last: %s; save its settings again", x->why);
+    if (x->apps.n && !may(x, "application:create", x->scope_id))
         return y_error(ERR_FORBIDDEN, x->apps.v[0].at, NULL,
                        "whoever configured the repository may not create applications in its project");
     for
@@ -161,10 +183,12 @@ err_t manifests_apply(struct gitops *g, struct job *job, const char *repo_id, co
     TRY(pg_one(g->db, x.a, SQL_MANIFESTS_REPOSITORY, PG_ARGS(pg_uuid(repo_id)), "repository", &r));
     if (z_eq(pg_cell(r, 0, 0), sha))
         return NULL;
-    x.user_id = pg_cell(r, 0, 1);
+    x.by = (struct job_origin){pg_cell(r, 0, 1), pg_cell(r, 0, 5)};
     x.scope_id = pg_cell(r, 0, 2);
     x.url = pg_cell(r, 0, 3);
     x.error = read_all(&x, repo_mirror(g, x.a, repo_id));
+    if (x.error == NULL && x.apps.n)
+        TRY(find_person(&x));
     if (x.error == NULL)
         x.error = job_tx(job, apply_tx, &x);
     if (x.error == NULL && x.changed)

@@ -28,7 +28,7 @@ struct sync {
     const struct json *after;
 };
 
-static const char *user_of(const struct sync *s) { return job_created_by(s->job); }
+static const char *user_of(const struct sync *s) { return job_by(s->job)->user_id; }
 
 /* --- records --- */
 
@@ -333,10 +333,12 @@ static err_t deploy(struct sync *s) {
 
 static err_t check_originator(struct sync *s) {
     const struct gitops_conf *c = &s->g->conf;
-    if (user_of(s) && c->may_sync && !c->may_sync(c->ctx, user_of(s), s->app->id))
-        return err_new(ERR_FORBIDDEN, "the user who started this may not sync the application any more");
+    const struct principal *who;
+    bool back = json_get_str(s->payload, "rollbackTo") != NULL;
+    TRY(gitops_person(s->g, s->job, back ? "application:rollback" : "application:sync", s->app->id, &who));
     s->rights = (struct guard_rights){.forbid_paths = c->forbid_paths, .nforbid_paths = c->n_forbid_paths};
-    s->rights.allow = user_of(s) && c->guard_rights ? c->guard_rights(c->ctx, user_of(s), s->app->id) : 0;
+    /* Automatic syncs have no rights to dangerous options. */
+    s->rights.allow = who ? c->rights.guard(c->rights.ctx, who, s->app->id) : 0;
     return NULL;
 }
 

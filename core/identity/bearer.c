@@ -96,12 +96,8 @@ static err_t narrow(struct arena *a, struct principal *p, const char *scopes_tex
     return NULL;
 }
 
-static err_t token_query(struct identity *id, struct arena *a, const char *hash, const char *ip,
-                         struct principal **ret) {
-    struct pg_result *r;
-    err_t e = pg_one(id->db, a, SQL_IDENTITY_TOKEN_USE, PG_ARGS(pg_text(hash), pg_text(ip)), "token", &r);
-    if (e)
-        return e->code == ERR_NOT_FOUND ? invalid() : e;
+/* From a row of identity_token_use or identity_originator. */
+static err_t token_owner(struct arena *a, const struct pg_result *r, struct principal **ret) {
     struct principal *p = arena_new_obj(a, struct principal);
     *p = (struct principal){.kind = z_eq(pg_cell(r, 0, 7), "service") ? PRINCIPAL_SERVICE : PRINCIPAL_USER,
                             .token_id = pg_cell(r, 0, 0),
@@ -112,6 +108,15 @@ static err_t token_query(struct identity *id, struct arena *a, const char *hash,
     TRY(narrow(a, p, pg_cell(r, 0, 3), pg_cell(r, 0, 4)));
     *ret = p;
     return NULL;
+}
+
+static err_t token_query(struct identity *id, struct arena *a, const char *hash, const char *ip,
+                         struct principal **ret) {
+    struct pg_result *r;
+    err_t e = pg_one(id->db, a, SQL_IDENTITY_TOKEN_USE, PG_ARGS(pg_text(hash), pg_text(ip)), "token", &r);
+    if (e)
+        return e->code == ERR_NOT_FOUND ? invalid() : e;
+    return token_owner(a, r, ret);
 }
 
 static void cached_free(struct cached_token *c) {
@@ -162,6 +167,23 @@ err_t identity_bearer(struct identity *id, struct arena *a, struct str token, co
     if (str_starts(token, STR("dsp_")))
         return api_token_check(id, a, token, ip, ret);
     return access_check(id, a, token, ret);
+}
+
+err_t identity_originator(struct identity *id, struct arena *a, const char *user_id, const char *token_id,
+                          const struct principal **ret) {
+    struct principal *who;
+    struct pg_result *r;
+    err_t e = pg_one(id->db, a, SQL_IDENTITY_ORIGINATOR, PG_ARGS(pg_uuid(user_id), pg_uuid(token_id)), "person", &r);
+    if (e)
+        return e->code != ERR_NOT_FOUND ? e
+                                        : err_new(ERR_AUTHZ_REVOKED, "%s",
+                                                  token_id ? "the API token or its owner is not valid any more"
+                                                           : "the account is not active any more");
+    TRY(token_owner(a, r, &who));
+    /* The snapshot is what decides: it must not be older than the question. */
+    TRY(rbac_refresh(id->rbac));
+    *ret = who;
+    return NULL;
 }
 
 err_t identity_ticket_new(struct identity *id, struct arena *a, const struct principal *who, const char *ip,

@@ -49,6 +49,10 @@ MUST_CHECK err_t identity_password(struct identity *id, struct arena *a, struct 
 /** A bearer: an access token (no query) or an API token "dsp_..." (one query at most every 5 s). YIELDS. */
 MUST_CHECK err_t identity_bearer(struct identity *id, struct arena *a, struct str token, const char *ip,
                                  struct principal **ret);
+/** YIELDS. For work that was asked for earlier: who that is now, with the rights of now and the narrowing of the API token it was
+ * asked for with (NULL = of a login). ERR_AUTHZ_REVOKED when the account is not active or the token not valid any more. */
+MUST_CHECK err_t identity_originator(struct identity *id, struct arena *a, const char *user_id, const char *token_id,
+                                     const struct principal **ret);
 /** YIELDS. One use, 30 s. */
 MUST_CHECK err_t identity_ticket_new(struct identity *id, struct arena *a, const struct principal *who, const char *ip,
                                      const char **ret);

@@ -23,8 +23,8 @@ err_t jobs_enqueue(struct pg *tx, const struct job_spec *s, struct uuid_text *re
                PG_ARGS(pg_uuid(id.z), pg_text(s->kind), pg_text(s->key), pg_uuid(s->org_id), pg_uuid(s->scope_id),
                        pg_text(s->object_kind), pg_text(s->object_id), pg_int(s->priority),
                        pg_int((int64_t)s->delay_ms), pg_int(s->max_attempts > 0 ? s->max_attempts : 1),
-                       pg_json(s->payload != NULL ? s->payload : "{}"), pg_uuid(s->created_by), pg_text(s->request_id),
-                       pg_bool(s->coalesce && s->key != NULL)),
+                       pg_json(s->payload != NULL ? s->payload : "{}"), pg_uuid(s->by.user_id), pg_text(s->request_id),
+                       pg_bool(s->coalesce && s->key != NULL), pg_uuid(s->by.token_id)),
                "job", &r));
     CHECK(r->cells[0].n == UUID_LEN);
     memcpy(ret_id->z, r->cells[0].p, UUID_LEN + 1);

@@ -15,6 +15,10 @@ struct job;
 
 /* ---- giving work ---- */
 
+/** Who asked for it, and with which API token (NULL: logged in). All NULL: the platform itself. */
+struct job_origin {
+    const char *user_id, *token_id;
+};
 struct job_spec {
     const char *kind;                    /* required */
     const char *key;                     /* serialised per key; NULL: no such rule */
@@ -24,7 +28,8 @@ struct job_spec {
     uint64_t delay_ms;
     int max_attempts;    /* 0 = 1 */
     const char *payload; /* JSON object, at most 256 KiB; NULL = {} */
-    const char *created_by, *request_id;
+    struct job_origin by;
+    const char *request_id;
     bool coalesce; /* an equal job (kind, key) that still waits is taken instead */
 };
 /** YIELDS. In the caller's transaction (or alone on a pool). *ret_new (may be NULL): false when coalesced. */
@@ -82,7 +87,7 @@ const char *job_key(const struct job *job); /* NULL if none */
 const char *job_org(const struct job *job); /* NULL if none */
 const char *job_scope(const struct job *job);
 const char *job_object_id(const struct job *job);
-const char *job_created_by(const struct job *job);
+const struct job_origin *job_by(const struct job *job);
 int64_t job_fence(const struct job *job);
 int job_attempt(const struct job *job);
 const struct json *job_payload(const struct job *job); /* lives as long as the job */

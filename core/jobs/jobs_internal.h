@@ -26,7 +26,8 @@ struct job {
     const struct job_kind *kind;
     struct arena *a; /* of the job itself; the handler's fiber has its own and may rewind it */
     struct fiber *fiber;
-    const char *id, *key, *org_id, *scope_id, *object_id, *created_by, *request_id;
+    const char *id, *key, *org_id, *scope_id, *object_id, *request_id;
+    struct job_origin by;
     int64_t fence;
     int attempt, max_attempts;
     struct json *payload, *steps;

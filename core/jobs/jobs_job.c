@@ -9,7 +9,7 @@ const char *job_key(const struct job *job) { return job->key; }
 const char *job_org(const struct job *job) { return job->org_id; }
 const char *job_scope(const struct job *job) { return job->scope_id; }
 const char *job_object_id(const struct job *job) { return job->object_id; }
-const char *job_created_by(const struct job *job) { return job->created_by; }
+const struct job_origin *job_by(const struct job *job) { return &job->by; }
 int64_t job_fence(const struct job *job) { return job->fence; }
 int job_attempt(const struct job *job) { return job->attempt; }
 const struct json *job_payload(const struct job *job) { return job->payload; }

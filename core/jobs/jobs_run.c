@@ -190,7 +190,7 @@ static struct job *job_from_row(struct jobs *j, const struct pg_result *r, size_
     job->max_attempts = (int)pg_cell_int(r, i, 9, 1);
     if (json_parse(a, r->cells[i * r->cols + 10], &wide, &job->payload) != NULL)
         job->payload = json_object(a);
-    job->created_by = arena_strdup(a, pg_cell(r, i, 11));
+    job->by = (struct job_origin){arena_strdup(a, pg_cell(r, i, 11)), arena_strdup(a, pg_cell(r, i, 16))};
     job->request_id = arena_strdup(a, pg_cell(r, i, 12));
     if (json_parse(a, r->cells[i * r->cols + 13], &wide, &job->steps) != NULL || !json_is(job->steps, JSON_ARRAY))
         job->steps = json_array(a);

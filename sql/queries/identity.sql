@@ -94,6 +94,12 @@ UPDATE api_tokens t SET last_used_at = now(), last_used_ip = $2::inet
    AND (cardinality(t.allowed_cidrs) = 0 OR $2::inet <<= ANY (t.allowed_cidrs))
 RETURNING t.id, t.user_id, u.username, t.scopes::text, t.scope_id, u.authz_epoch, u.must_change_password, u.kind;
 
+-- name: identity_originator
+-- Columns as above; with $2 NULL the person alone.
+SELECT t.id, u.id, u.username, t.scopes::text, t.scope_id, u.authz_epoch, u.must_change_password, u.kind
+  FROM users u LEFT JOIN api_tokens t ON t.id = $2::uuid AND t.user_id = u.id AND t.revoked_at IS NULL AND t.expires_at > now()
+ WHERE u.id = $1 AND u.is_active AND ($2::uuid IS NULL OR t.id IS NOT NULL);
+
 -- name: identity_token_list
 SELECT coalesce(json_agg(json_build_object('id', id, 'name', name, 'prefix', prefix, 'scopes', scopes, 'scopeId', scope_id,
        'cidrs', allowed_cidrs, 'expiresAt', df_time(expires_at), 'lastUsedAt', df_time(last_used_at), 'createdAt', df_time(created_at))

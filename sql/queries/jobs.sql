@@ -7,9 +7,9 @@ WITH same AS (
      ORDER BY id LIMIT 1
 ), made AS (
     INSERT INTO jobs (id, kind, key, org_id, scope_id, object_kind, object_id, priority, run_at, max_attempts, payload,
-                      created_by, request_id)
+                      created_by, request_id, token_id)
     SELECT $1::uuid, $2, $3, coalesce($4::uuid, (SELECT org_id FROM scopes WHERE id = $5::uuid)), $5::uuid, $6, $7,
-           $8::smallint, now() + $9::bigint * interval '1 ms', $10::integer, $11::jsonb, $12::uuid, $13
+           $8::smallint, now() + $9::bigint * interval '1 ms', $10::integer, $11::jsonb, $12::uuid, $13, $15::uuid
      WHERE NOT EXISTS (SELECT FROM same)
     RETURNING id
 )
@@ -64,7 +64,7 @@ UPDATE jobs j
   FROM picked p
  WHERE j.id = p.id AND j.state = 'queued'
 RETURNING j.id, j.kind, j.key, j.org_id, j.scope_id, j.object_kind, j.object_id, j.fence, j.attempt, j.max_attempts,
-          j.payload::text, j.created_by, j.request_id, j.steps::text, j.cancel_requested, j.log_lines;
+          j.payload::text, j.created_by, j.request_id, j.steps::text, j.cancel_requested, j.log_lines, j.token_id;
 
 -- name: jobs_heartbeat
 -- Rows that do not come back are lost.

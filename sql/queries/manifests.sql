@@ -1,7 +1,7 @@
 -- Applications from the manifests of a repository, for core/gitops/manifest_apply.c.
 
 -- name: manifests_repository
-SELECT manifest_commit, configured_by, scope_id, url, manifest_error IS NOT NULL FROM repositories WHERE id = $1;
+SELECT manifest_commit, configured_by, scope_id, url, manifest_error IS NOT NULL, configured_token FROM repositories WHERE id = $1;
 
 -- name: manifests_node
 -- By name: the nearest one above the repository's place, or the default node.

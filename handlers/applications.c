@@ -1,6 +1,7 @@
 /* Applications: list, get, create, change, delete. What they do is in applications_actions.c. */
 #include "handlers/applications.h"
 #include "core/base/id.h"
+#include "handlers/env_mask.h"
 #include "handlers/list.h"
 #include "handlers/runtime.h"
 #include "handlers/tables.h"
@@ -53,7 +54,8 @@ static const struct list_spec spec = {.json = "df_json(a)",
                                       .nsort = ARRAY_LEN(sorts),
                                       .search = "a.name || ' ' || a.path || ' ' || a.environment",
                                       .scope = "a.id",
-                                      .permission = PERM_APPLICATION_READ};
+                                      .permission = PERM_APPLICATION_READ,
+                                      .env = true};
 
 static err_t list(struct request *r, struct reply *out) {
     struct list_query l;
@@ -77,6 +79,7 @@ static err_t get(struct request *r, struct reply *out) {
     TRY(api_one(r, SQL_APPLICATIONS_JSON, PG_ARGS(pg_uuid(x->id)), &res));
     /* The entity tag counts configuration only: the status in the body moves without it, so there is no 304 here. */
     TRY(etag(r, out, pg_cell_int(res, 0, 1, 0)));
+    TRY(env_mask_text(r, x->id, &res->cells[0]));
     return reply_json_borrowed(out, 200, res->cells[0]);
 }
 
@@ -120,6 +123,8 @@ static err_t read_body(struct request *r, struct app_body *b) {
     b->labels = or_null(r->a, json_get(j, "labels"));
     b->environment = json_get_str(env, "name");
     b->variables = or_null(r->a, json_get(env, "variables"));
+    if (!env_shown(r, r->scope_id))
+        TRY(env_unmasked(json_get(env, "variables")));
     b->policy = or_null(r->a, json_get(j, "syncPolicy"));
     if (b->branch && *b->branch && !git_ref_valid(b->branch))
         return err_field(err_new(ERR_INVALID, "'%s' is not a legal branch, tag or commit", b->branch), "/branch");
@@ -238,6 +243,7 @@ static err_t create(struct request *r, struct reply *out) {
     TRY(runtime_reload());
     TRY(reply_header(out, "location", arena_printf(r->a, "/api/v1/applications/%s", b.id)));
     TRY(etag(r, out, b.version));
+    TRY(env_mask_text(r, r->scope_id, &b.text));
     return reply_json_borrowed(out, 201, b.text);
 }
 
@@ -329,6 +335,7 @@ static err_t change(struct request *r, struct reply *out, bool replace) {
     TRY(api_tx_rights(r, update_tx, &b));
     TRY(runtime_reload());
     TRY(etag(r, out, b.version));
+    TRY(env_mask_text(r, b.id, &b.text));
     return reply_json_borrowed(out, 200, b.text);
 }
 

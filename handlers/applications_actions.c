@@ -1,5 +1,6 @@
 /* What applications do: sync, compare, roll back; and what people look at before: plan, diff, resources, manifest. */
 #include "handlers/applications.h"
+#include "handlers/env_mask.h"
 #include "handlers/list.h"
 #include "handlers/runtime.h"
 #include "handlers/tables.h"
@@ -43,6 +44,7 @@ static err_t sync_tx(struct pg *tx, struct request *r, void *arg, struct change 
 static err_t reply_plan(struct request *r, struct reply *out, const char *id, const struct sync_options *o) {
     struct json *plan;
     TRY(gitops_plan(platform()->gitops, r->a, id, o, &plan));
+    env_mask(r, id, plan);
     return reply_json(out, 200, plan);
 }
 
@@ -114,6 +116,7 @@ static err_t reply_view(struct request *r, struct reply *out,
     const struct seen_application *x = r->resource;
     struct json *j;
     TRY(view(platform()->gitops, r->a, x->id, &j));
+    env_mask(r, x->id, j);
     return reply_json(out, 200, j);
 }
 

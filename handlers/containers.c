@@ -2,6 +2,7 @@
  * each action and for streams. */
 #include "handlers/containers.h"
 #include "core/docker/container.h"
+#include "handlers/env_mask.h"
 #include "handlers/mem_list.h"
 #include "handlers/runtime.h"
 #include "handlers/tables.h"
@@ -97,15 +98,6 @@ static err_t list_of_node(struct request *r, struct reply *out) {
 
 /* ---- inspect ---- */
 
-static void mask_env(struct arena *a, struct json *doc) {
-    struct json *env = json_path(doc, "Config", "Env", NULL);
-    for (size_t i = 0; i < json_len(env); i++) {
-        struct str pair = env->arr.v[i]->type == JSON_STRING ? env->arr.v[i]->s : STR(""), name;
-        (void)str_cut(&pair, '=', &name);
-        env->arr.v[i] = json_string(a, arena_printf(a, "%.*s=***", STR_ARG(name)));
-    }
-}
-
 static err_t inspect(struct request *r, struct reply *out) {
     const struct seen_container *x = r->resource;
     struct docker *d;
@@ -116,9 +108,7 @@ static err_t inspect(struct request *r, struct reply *out) {
     if (e)
         return e->code == ERR_NOT_FOUND ? api_not_found() : e;
     struct json *doc = json_clone(r->a, info->raw);
-    bool shown = rbac_allowed(platform()->rbac, r->who, PERM_CONTAINER_INSPECT_ENV, r->scope_id);
-    if (!shown)
-        mask_env(r->a, doc);
+    env_mask(r, r->scope_id, doc);
     AUTO_BUF b;
     struct jw w;
     const struct fleet_container *c;
@@ -130,7 +120,7 @@ static err_t inspect(struct request *r, struct reply *out) {
         TRY(json_parse(r->a, buf_str(&b), &(struct json_limits){.trusted = true}, &row));
         json_set(r->a, doc, "DockFlow", row);
     }
-    json_set_bool(r->a, doc, "EnvMasked", !shown);
+    json_set_bool(r->a, doc, "EnvMasked", !env_shown(r, r->scope_id));
     return reply_json(out, 200, doc);
 }
 

@@ -1,5 +1,6 @@
 /* Deployments: history of applications. A deployment is seen by who sees its application. */
 #include "handlers/applications.h"
+#include "handlers/env_mask.h"
 #include "handlers/list.h"
 #include "handlers/tables.h"
 
@@ -51,6 +52,7 @@ static err_t list_of_app(struct request *r, struct reply *out) {
 static err_t get(struct request *r, struct reply *out) {
     struct str text;
     TRY(api_json(r, SQL_DEPLOYMENTS_JSON, PG_ARGS(pg_uuid(r->resource)), &text));
+    TRY(env_mask_text(r, r->scope_id, &text));
     return reply_json_borrowed(out, 200, text);
 }
 

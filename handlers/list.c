@@ -2,6 +2,7 @@
 #include "core/base/check.h"
 #include "core/base/id.h"
 #include "handlers/app.h"
+#include "handlers/env_mask.h"
 #include "server/reply.h"
 
 enum { MAC = 16, SEARCH_MAX = 200, CURSOR_MAX = 2048, SQL_MAX = 64 << 10 };
@@ -222,7 +223,10 @@ static err_t run(struct list_query *l, struct reply *out) {
     for (size_t i = 0; i < n; i++) {
         if (i)
             buf_putc(&b, ',');
-        buf_puts(&b, pg_cell(res, i, 0));
+        struct str row = res->cells[i * res->cols];
+        if (l->spec->env)
+            TRY(env_mask_text(l->r, pg_cell(res, i, 2), &row));
+        buf_put(&b, row.p, row.n);
     }
     buf_putc(&b, ']');
     TRY(buf_check(&b));

@@ -20,6 +20,7 @@ struct list_spec {
     const char *search; /* SQL text searched by ?q= (case-insensitive part); NULL = q is refused */
     const char *scope;  /* SQL of the row's scope id: visibility; NULL = the handler filters itself */
     int permission;     /* that a visible row needs at its scope */
+    bool env;           /* rows are applications (id = scope): they pass env_mask_text */
 };
 enum { LIST_MAX_ARGS = 24, LIST_DEFAULT = 50, LIST_LIMIT = 200 };
 struct list_query {

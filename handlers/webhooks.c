@@ -128,6 +128,7 @@ static err_t hook(struct request *r, struct reply *out) {
     struct delivery d = {0};
     TRY(platform_ready());
     TRY(check_signature(r, &d.hook, &d.provider));
+    TRY(request_hook_rate(r, d.hook.repo_id));
     read_delivery(r, &d);
     TRY(pg_tx(platform()->db, take, &(struct accepting){r, &d}));
     struct json *j = json_object(r->a);

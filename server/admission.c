@@ -9,6 +9,7 @@ enum { PEER_SLOTS = 16384, MAX_PEERS = 65536 };
 struct peer {
     uint8_t prefix[16];
     unsigned conns, running;
+    size_t body_bytes;
     struct credit credit;
     struct peer *next;
 };
@@ -26,6 +27,8 @@ void admission_setup(const struct admission_conf *conf) {
     c.max_conns_per_peer = c.max_conns_per_peer ? c.max_conns_per_peer : 64;
     c.max_running = c.max_running ? c.max_running : 4096;
     c.max_running_per_peer = c.max_running_per_peer ? c.max_running_per_peer : 512;
+    c.max_body = c.max_body ? c.max_body : MIB(128);
+    c.max_body_per_peer = c.max_body_per_peer ? c.max_body_per_peer : MIB(32);
     A.conf = c;
 }
 
@@ -71,7 +74,7 @@ static void peer_prefix(const struct sockaddr *sa, uint8_t out[16]) {
 
 static bool peer_idle(struct peer *p, uint64_t now_ms) {
     credit_refill(&p->credit, CREDIT_PEER, now_ms);
-    return p->conns == 0 && p->running == 0 && p->credit.tokens >= CREDIT_PEER;
+    return p->conns == 0 && p->running == 0 && p->body_bytes == 0 && p->credit.tokens >= CREDIT_PEER;
 }
 
 /* Records of peers that are gone and owe nothing go away a slot at a time, whenever a new one is made. */
@@ -152,6 +155,22 @@ void admission_done(struct peer *p) {
     CHECK(p->running > 0 && A.stats.running > 0);
     p->running--;
     A.stats.running--;
+}
+
+enum admission admission_body(struct peer *p, size_t n) {
+    if (p->body_bytes + n > A.conf.max_body_per_peer)
+        return ADMIT_PEER;
+    if (A.stats.body_bytes + n > A.conf.max_body)
+        return ADMIT_TOTAL;
+    p->body_bytes += n;
+    A.stats.body_bytes += n;
+    return ADMIT_OK;
+}
+
+void admission_body_done(struct peer *p, size_t n) {
+    CHECK(p->body_bytes >= n && A.stats.body_bytes >= n);
+    p->body_bytes -= n;
+    A.stats.body_bytes -= n;
 }
 
 bool admission_charge(struct peer *p, uint64_t now_ms) {

@@ -8,6 +8,7 @@
 struct admission_conf {
     unsigned max_conns, max_conns_per_peer;     /* default 8192, 64 */
     unsigned max_running, max_running_per_peer; /* requests in handlers; default 4096, 512 */
+    size_t max_body, max_body_per_peer;         /* bytes of large bodies being held; default 128 MiB, 32 MiB */
 };
 void admission_setup(const struct admission_conf *conf); /* zero members = default */
 
@@ -31,11 +32,16 @@ void admission_leave(struct peer *p);
  * peer record stays while it has running requests. */
 MUST_CHECK err_t admission_start(struct peer *p);
 void admission_done(struct peer *p);
+/** A body of n bytes is about to be received, before anybody knows who sends it: ADMIT_OK, ADMIT_PEER (this peer has too much under
+ * way), ADMIT_TOTAL (all together have). Pair: admission_body_done. */
+enum admission admission_body(struct peer *p, size_t n);
+void admission_body_done(struct peer *p, size_t n);
 /** An unanswered request was dropped by the client: false when the peer has no credit left. */
 bool admission_charge(struct peer *p, uint64_t now_ms);
 
 struct admission_stats {
     unsigned conns, running, peers;
+    size_t body_bytes;
     uint64_t refused_total, refused_peer, refused_credit, charged;
 };
 struct admission_stats admission_stats_get(void);

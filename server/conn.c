@@ -91,9 +91,16 @@ void conn_drop_unstarted(struct conn *c) { uv_close(&c->uv.handle, on_uv_closed)
 
 static void linger_start(int fd);
 
+static void release_body(struct conn *c) {
+    if (c->body_held > 0 && c->peer != NULL)
+        admission_body_done(c->peer, c->body_held);
+    c->body_held = 0;
+}
+
 static void on_sock_close(void *arg) {
     struct conn *c = MAGIC_CAST(arg, struct conn, CONN_MAGIC);
     c->sock = NULL;
+    release_body(c);
     if (c->peer != NULL)
         admission_leave(c->peer);
     c->peer = NULL;
@@ -136,6 +143,8 @@ void conn_phase(struct conn *c, enum conn_phase phase) {
     c->phase = phase;
     c->phase_at = loop_now();
     c->phase_bytes = c->bytes_in;
+    if (phase != CONN_BODY && phase != CONN_BUSY)
+        release_body(c);
 }
 
 void conn_shutdown(struct conn *c) {

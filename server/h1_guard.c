@@ -4,6 +4,7 @@
  * that the answer takes the normal way (dispatch.c) and the connection closes after it. */
 #include <picohttpparser.h>
 #include "server/internal.h"
+#include "server/uv_guard.h"
 
 int __real_phr_parse_request(const char *buf, size_t len, const char **method, size_t *method_len, const char **path,
                              size_t *path_len, int *minor, struct phr_header *headers, size_t *nheaders,
@@ -27,6 +28,7 @@ struct verdict {
 #define ACCEPT ((struct verdict){0, NULL})
 #define REFUSE(code_, text) ((struct verdict){ERR_##code_, (text)})
 
+enum { SMALL_BODY = 64 << 10, HOLD_STEP = 256 << 10 };
 static const char PREFACE[] = "PRI * HTTP/2";
 
 static bool is_token_char(char c) {
@@ -150,6 +152,27 @@ static struct verdict check_framing(const struct head *h, const struct framing *
             return v_;                                                                                                 \
     } while (0)
 
+/* h2o holds the whole body before a handler can ask who sends it. Small ones are bounded by the number of connections. */
+static enum admission hold_body(struct conn *c, size_t n) {
+    if (n <= SMALL_BODY || n <= c->body_held || c->peer == NULL)
+        return ADMIT_OK;
+    enum admission may = admission_body(c->peer, n - c->body_held);
+    if (may == ADMIT_OK)
+        c->body_held = n;
+    return may;
+}
+
+static struct verdict admit_body(struct conn *c, uint64_t n) {
+    switch (hold_body(c, (size_t)n)) {
+    case ADMIT_OK:
+        return ACCEPT;
+    case ADMIT_PEER:
+        return REFUSE(RATE_LIMITED, "this address is sending too much at once; try again shortly");
+    default:
+        return REFUSE(BUSY, "the server is receiving too much at once; try again shortly");
+    }
+}
+
 static struct verdict check_head(struct conn *c, const char *buf, size_t n, struct head *h) {
     struct framing f = {0};
     if (!lines_clean(buf, n))
@@ -172,7 +195,8 @@ static struct verdict check_head(struct conn *c, const char *buf, size_t n, stru
     CHAIN(check_target(h, &f));
     if (f.codings || f.length > 0)
         conn_phase(c, CONN_BODY);
-    return ACCEPT;
+    c->body_chunked = 0;
+    return admit_body(c, f.length);
 }
 
 /* Nothing of the input is kept: the connection closes after the answer */
@@ -300,6 +324,15 @@ static int chunk_byte(struct phr_chunked_decoder *d, char ch) {
     }
 }
 
+/* A length nobody announced is counted as it grows; what is too much together ends as a malformed body would. */
+static bool hold_chunks(struct conn *c, size_t n) {
+    if (c == NULL)
+        return true;
+    c->body_chunked += n;
+    size_t steps = (c->body_chunked + HOLD_STEP - 1) / HOLD_STEP;
+    return c->body_chunked <= SMALL_BODY || hold_body(c, steps * HOLD_STEP) == ADMIT_OK;
+}
+
 /* Same contract as picohttpparser's: decoded bytes are moved to the front of buf, *bufsz becomes their number; returns the
  * number of undecoded bytes after the end of the body, -2 when more input is needed, -1 when it is malformed. */
 ssize_t __wrap_phr_decode_chunked(struct phr_chunked_decoder *d, char *buf, size_t *bufsz) {
@@ -320,5 +353,7 @@ ssize_t __wrap_phr_decode_chunked(struct phr_chunked_decoder *d, char *buf, size
     }
     memmove(buf + dst, buf + src, n - src);
     *bufsz = dst;
+    if (!hold_chunks(guard_current(), dst))
+        return -1;
     return end == 1 ? (ssize_t)(n - src) : end == 0 ? -2 : -1;
 }

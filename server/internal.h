@@ -60,6 +60,8 @@ struct conn {
     uint64_t bytes_in, requests;
     struct credit credit;
     unsigned running;
+    size_t body_held; /* HTTP/1: counted in admission until the request is over */
+    size_t body_chunked;
     int linger_fd; /* a dup kept open so that an error answer is not lost to a reset; -1 = none */
     struct {       /* the answer to give instead of dispatching */
         enum err_code code;

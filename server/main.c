@@ -124,6 +124,7 @@ static err_t server_conf_of(struct arena *a, const struct conf *c, struct server
         .public_url = *c->server.public_url ? c->server.public_url : NULL,
         .trusted_proxies = c->server.trusted_proxies.n ? M.proxies : NULL,
         .drain_ms = (uint64_t)c->server.drain_seconds * 1000,
+        .max_raw_body = (size_t)c->limits.hook_body_mib << 20,
         .ws_max_per_user = (unsigned)c->limits.ws_per_user,
         .access_log = true,
         .version = DF_VERSION,

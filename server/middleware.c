@@ -126,9 +126,11 @@ static err_t limit_before_auth(struct xchg *x) {
     const struct route *r = x->r.route;
     if (r->flags & ROUTE_LOGIN)
         TRY(take(x, RATE_LOGIN, peer_key(x)));
-    if (r->flags & ROUTE_HOOK)
-        return take(x, RATE_HOOK, x->r.params[0].p ? x->r.params[0].p : r->pattern);
     return r->auth == AUTH_PUBLIC || x->cred.kind == CRED_NONE ? take(x, RATE_ANONYMOUS, peer_key(x)) : NULL;
+}
+
+err_t request_hook_rate(struct request *r, const char *hook_id) {
+    return take(CONTAINER_OF(r, struct xchg, r), RATE_HOOK, hook_id);
 }
 
 static err_t limit_after_auth(struct xchg *x) {
@@ -244,6 +246,8 @@ static err_t handle(struct xchg *x) {
     err_t e = x->r.route->handler(&x->r, &x->out);
     if (e == NULL && !reply_filled(&x->out))
         e = err_new(ERR_INTERNAL, "the handler of %s gave no answer", x->r.route->pattern);
+    if (e != NULL && (x->r.route->flags & ROUTE_HOOK) && err_code_http(e->code) == 401)
+        err_ignore(take(x, RATE_ANONYMOUS, peer_key(x))); /* guessing costs double */
     return audit(x, e);
 }
 

@@ -47,5 +47,8 @@ const char *request_cookie(const struct request *r, const char *name);
 /** What the audit row of this request says beyond actor, route and outcome. Copied; NULL = unknown. before/after are JSON. */
 void request_audit(struct request *r, const char *resource_type, const char *resource_id, const char *before,
                    const char *after);
+/** One more accepted call of a webhook (limits.rateHookPerMinute): after its signature was verified, so that nobody else uses
+ * up its share and names that do not exist are never counted. ERR_RATE_LIMITED. */
+MUST_CHECK err_t request_hook_rate(struct request *r, const char *hook_id);
 /** Name of the session cookie on this connection: __Host-df_session over TLS, df_session on plain loopback. */
 const char *request_session_cookie(const struct request *r);

@@ -24,7 +24,7 @@ enum route_flags {
     ROUTE_INLINE =
         1 << 8, /* public GET whose handler never YIELDS: runs on the loop stack, no fiber (health, metrics) */
     ROUTE_LOGIN = 1 << 9, /* counts against the login rate limit of the address */
-    ROUTE_HOOK = 1 << 10, /* rate limited per first path parameter; no Origin or CSRF rules */
+    ROUTE_HOOK = 1 << 10, /* signed by its sender: refusals cost the address double; no Origin or CSRF rules */
 };
 typedef err_t route_handler(struct request *r, struct reply *out);
 /** Finds the addressed object's scope, before the permission check: sets r->scope_id (and r->resource). ERR_NOT_FOUND when it

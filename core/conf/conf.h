@@ -65,7 +65,7 @@ struct conf {
     struct {
         int64_t ws_per_user, ws_per_container, fibers, connections;
         int64_t rate_anonymous_per_second, rate_user_per_second, rate_write_per_second;
-        int64_t rate_login_per_minute, rate_hook_per_minute;
+        int64_t rate_login_per_minute, rate_hook_per_minute, hook_body_mib;
     } limits;
     struct {
         bool enabled;

@@ -125,7 +125,9 @@ const struct conf_key conf_keys[] = {
     KEY("limits.rateLoginPerMinute", CONF_INT, limits.rate_login_per_minute, "5", RANGE(1, 100000), .reloadable = true,
         DOC("Login attempts of one address.")),
     KEY("limits.rateHookPerMinute", CONF_INT, limits.rate_hook_per_minute, "60", RANGE(1, 100000), .reloadable = true,
-        DOC("Calls of one webhook.")),
+        DOC("Accepted calls of one webhook; what is refused counts for its sender's address.")),
+    KEY("limits.hookBodyMib", CONF_INT, limits.hook_body_mib, "5", RANGE(1, 25),
+        DOC("Largest body of a webhook, in MiB. Forges send up to 25 when thousands of commits are pushed at once.")),
 
     KEY("rateLimit.enabled", CONF_BOOL, rate_limit.enabled, "true", .reloadable = true,
         DOC("Off only for load tests: login attempts are then unlimited too.")),

@@ -1,14 +1,17 @@
 """Webhooks in: signatures over raw bytes, repetitions, what they set off (WH1-WH3)."""
+import contextlib
 import hashlib
 import hmac
 import json
+import select
+import socket
 import time
 import uuid
 
 import httpx
 import pytest
 
-from conftest import unique
+from conftest import first_admin, make_org, unique
 from live import SERVICE, until
 
 
@@ -97,9 +100,104 @@ def test_no_secret_no_hook(owner, repo, make_repository, live_server):
         assert a.status_code == 401
 
 
-def test_too_large(hook):
+@pytest.mark.parametrize("mib", [6, 26])
+def test_too_large(hook, mib):
     try:
-        assert hook.send(b"x" * (26 << 20)).status_code == 413
+        assert hook.send(b"x" * (mib << 20)).status_code == 413
     except httpx.TransportError:
         pass  # it does not wait for the rest
-    assert hook.send().status_code == 202
+    assert hook.send(b"x" * (4 << 20)).status_code == 202
+
+
+def test_a_burst_is_few_looks(owner, hook):
+    """However many pushes come at once: one that runs and one that waits."""
+    before = len(owner.all("/tasks", kind="repository.poll", object=hook.repository["id"], all="true"))
+    for _ in range(30):
+        assert hook.send(delivery=str(uuid.uuid4())).status_code == 202
+    polls = owner.all("/tasks", kind="repository.poll", object=hook.repository["id"], all="true")
+    assert len([t for t in polls if t["state"] == "queued"]) <= 1 and len(polls) - before < 30
+
+
+# ---- who costs what -----------------------------------------------------------------------------------
+
+class Limited:
+    """A server with its limits on, and one hook."""
+
+    def __init__(self, server):
+        self.server, owner = server, first_admin(server)
+        home = make_org(owner)
+        r = owner.make("/repositories", {"name": unique("r"), "url": "https://127.0.0.1:9/x.git", "projectId": home["project"]["id"],
+                                         "pollSeconds": 0})
+        self.secret = owner.post(f"/repositories/{r['id']}/webhook-secret", expect=200).json()["secret"]
+        self.path = r["webhookUrl"]
+
+    def send(self, path=None, secret=None):
+        body = b'{"ref":"refs/heads/main"}'
+        return httpx.post(self.server.url + (path or self.path), content=body, headers={
+            "X-Hub-Signature-256": sign(secret or self.secret, body), "X-GitHub-Delivery": str(uuid.uuid4())})
+
+    def upload(self, chunked=False):
+        """A connection with a large body under way that does not end."""
+        s = socket.create_connection(("127.0.0.1", self.server.port), 10)
+        size = "Transfer-Encoding: chunked" if chunked else "Content-Length: 5242880"
+        s.sendall(f"POST {self.path} HTTP/1.1\r\nHost: t\r\n{size}\r\n\r\n".encode())
+        with contextlib.suppress(OSError):
+            s.sendall(b"100000\r\n" + b"x" * (1 << 20) + b"\r\n" if chunked else b"x" * 1000)
+        return s
+
+    def waits(self, s):
+        """Does the server want the rest? None when it refused."""
+        s.settimeout(1)
+        try:
+            return s.recv(4096) and None
+        except TimeoutError:
+            return True
+        except OSError:
+            return None
+
+
+@pytest.fixture
+def limited(new_server, new_database):
+    return Limited(new_server(new_database().url, {"DOCKFLOW_RATE_LIMIT_ENABLED": "true", "DOCKFLOW_LIMITS_RATE_HOOK_PER_MINUTE": "3"}))
+
+
+def test_forged_calls_cost_their_sender_and_not_the_hook(limited):
+    for _ in range(6):
+        assert limited.send(secret="guess").status_code == 401
+    assert [limited.send().status_code for _ in range(4)] == [202, 202, 202, 429]
+
+
+def test_unknown_hooks_cost_their_sender(limited):
+    answers = [limited.send(path=f"/api/v1/hooks/{i:024d}") for i in range(60)]
+    refused = [r for r in answers if r.status_code == 429]
+    assert answers[0].status_code == 401 and refused and int(refused[0].headers["retry-after"]) >= 1
+
+
+@pytest.mark.parametrize("chunked", [False, True])
+def test_bodies_under_way_are_bounded_together(limited, chunked):
+    """WH2: what is held for callers nobody has checked yet has an end, for one address and for all."""
+    held = [limited.upload(chunked) for _ in range(40)]
+    room = 32 if chunked else 6
+    until(lambda: len(select.select(held, [], [], 0)[0]) >= 40 - room, 8, what="refusal of what is too much")
+    assert len(select.select(held, [], [], 1)[0]) == 40 - room
+    assert limited.send().status_code == 202  # small ones still pass
+    for s in held:
+        s.close()
+    until(lambda: limited.waits(limited.upload(chunked)), 10)  # there is room again
+
+
+def test_who_is_refused_is_told_when_to_come_back(limited):
+    held = [limited.upload() for _ in range(7)]
+    text = held[6].recv(4096)
+    assert text.startswith(b"HTTP/1.1 429") and b"retry-after: " in text.lower()
+
+
+def test_a_body_that_came_gives_its_room_back(limited):
+    for _ in range(10):
+        r = httpx.post(limited.server.url + limited.path, content=b"x" * (4 << 20))
+        assert r.status_code == 401, r.text
+    with httpx.Client(base_url=limited.server.url) as kept:
+        for _ in range(10):
+            assert kept.post(limited.path, content=b"x" * (4 << 20)).status_code in (401, 429)
+            time.sleep(0.1)
+        assert kept.post(limited.path, content=b"x" * (4 << 20)).status_code == 401

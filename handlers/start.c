@@ -72,12 +72,13 @@ static bool audit_check(void *arg, const char *key_id, const uint8_t hash[32], c
 
 /* ---- the steps ---- */
 
-/* Once, on an empty database, and nowhere else: the one place a password is ever shown. */
+/* On an empty database, or when the last one ran out unused, and nowhere else: the one place a password is ever shown. */
 static void announce(const char *username, const char *password) {
     static const char line[] = "========================================================================";
     (void)fprintf(
         stderr,
-        "\n%s\n  First login\n\n    user      %s\n    password  %s\n\n  Shown only now; it must be changed at the first login.\n%s\n\n",
+        "\n%s\n  First login\n\n    user      %s\n    password  %s\n\n  Shown only now, good for 30 minutes; it must be changed at the first\n"
+        "  login. If that was too late, a restart prints a new one.\n%s\n\n",
         line, username, password, line);
     (void)fflush(stderr);
 }

@@ -108,10 +108,14 @@ static err_t watch(void *arg) {
     }
 }
 
+#define FIRST_USER "admin@localhost"
+enum { FIRST_PASSWORD_LEN = 24 };
+
 struct seed {
     struct identity *id;
     const char *name, *full_name, *role, *phc;
     bool must_change;
+    int first_s; /* life of a random first password; 0 = for good */
 };
 
 static err_t seed_tx(struct pg *tx, void *arg) {
@@ -120,38 +124,61 @@ static err_t seed_tx(struct pg *tx, void *arg) {
     const char *user = uuid7_new(a);
     TRY(pg_exec(tx, SQL_IDENTITY_USER_INSERT,
                 PG_ARGS(pg_uuid(user), pg_text(s->name), pg_text(s->name), pg_text(s->full_name), pg_text(s->phc),
-                        pg_bool(s->must_change)),
+                        pg_bool(s->must_change), s->first_s ? pg_int(s->first_s) : PG_NULL),
                 NULL));
     return pg_exec(tx, SQL_IDENTITY_BIND_ROLE,
                    PG_ARGS(pg_uuid(uuid7_new(a)), pg_uuid(user), pg_text(s->role), pg_uuid(ROOT_SCOPE)), NULL);
 }
 
 static err_t seed_user(struct identity *id, const char *name, const char *full_name, const char *role,
-                       const char *password, bool must_change) {
+                       const char *password, bool must_change, int first_s) {
     char *phc;
     TRY(password_hash(arena_current(), id->keys, str_of(password), deadline_in(SECONDS(60)), &phc));
-    struct seed s = {id, name, full_name, role, phc, must_change};
+    struct seed s = {id, name, full_name, role, phc, must_change, first_s};
     err_t e = pg_tx(id->db, seed_tx, &s);
     return e && e->code == ERR_CONFLICT ? NULL : e; /* another instance was first */
+}
+
+/* Nobody came in time: as long as the first password was never changed, each start may give a new one. */
+static err_t renew_first_password(struct identity *id, void (*announce)(const char *username, const char *password)) {
+    struct arena *a = arena_current();
+    struct pg_result *r;
+    char random[FIRST_PASSWORD_LEN + 1], *phc;
+    int64_t n;
+    TRY(pg_rows(id->db, a, SQL_IDENTITY_FIRST_PASSWORD_OVER, PG_ARGS(pg_text(FIRST_USER)), &r));
+    if (r->rows == 0)
+        return NULL;
+    random_base62(random, FIRST_PASSWORD_LEN);
+    TRY(password_hash(a, id->keys, str_of(random), deadline_in(SECONDS(60)), &phc));
+    TRY(pg_exec(id->db, SQL_IDENTITY_FIRST_PASSWORD_RENEW,
+                PG_ARGS(pg_uuid(pg_cell(r, 0, 0)), pg_text(phc), pg_int(FIRST_PASSWORD_S)), &n));
+    if (n == 1)
+        TRY(pg_exec(id->db, SQL_USERS_REVOKE_SESSIONS, PG_ARGS(pg_uuid(pg_cell(r, 0, 0)), pg_text("password-changed")),
+                    NULL));
+    if (n == 1 && announce)
+        announce(FIRST_USER, random);
+    mem_wipe(random, sizeof(random));
+    return NULL;
 }
 
 static err_t first_users(struct identity *id, void (*announce)(const char *username, const char *password)) {
     struct pg_result *r;
     TRY(pg_one(id->db, arena_current(), SQL_IDENTITY_USER_COUNT, PG_NOARGS, "count", &r));
     if (pg_cell_int(r, 0, 0, 0) > 0)
-        return NULL;
-    char random[25];
-    random_base62(random, 24);
+        return renew_first_password(id, announce);
+    char random[FIRST_PASSWORD_LEN + 1];
+    random_base62(random, FIRST_PASSWORD_LEN);
     const char *given =
         id->conf.bootstrap_password && *id->conf.bootstrap_password ? id->conf.bootstrap_password : NULL;
-    TRY(seed_user(id, "admin@localhost", "Administrator", "owner", given ? given : random, true));
+    TRY(seed_user(id, FIRST_USER, "Administrator", "owner", given ? given : random, true,
+                  given ? 0 : FIRST_PASSWORD_S));
     if (given == NULL && announce)
-        announce("admin@localhost", random);
+        announce(FIRST_USER, random);
     mem_wipe(random, sizeof(random));
     if (!id->conf.dev_mode)
         return NULL;
-    TRY(seed_user(id, "operator@localhost", "Demo operator", "operator", "operator123-demo", false));
-    return seed_user(id, "viewer@localhost", "Demo viewer", "viewer", "viewer123-demo", false);
+    TRY(seed_user(id, "operator@localhost", "Demo operator", "operator", "operator123-demo", false, 0));
+    return seed_user(id, "viewer@localhost", "Demo viewer", "viewer", "viewer123-demo", false, 0);
 }
 
 err_t identity_start(struct identity *id, void (*announce)(const char *username, const char *password)) {

@@ -29,7 +29,8 @@ struct login_result {
 struct login_from {
     const char *ip, *user_agent;
 };
-/** YIELDS. INVALID_CREDENTIALS for everything that is wrong with the pair, RATE_LIMITED (detail retryAfter, seconds). */
+/** YIELDS. INVALID_CREDENTIALS for everything that is wrong with the pair, RATE_LIMITED (detail retryAfter, seconds), GONE for a
+ * random first password that is older than half an hour. */
 MUST_CHECK err_t identity_login(struct identity *id, struct arena *a, const char *name, struct str password,
                                 const struct login_from *from, struct login_result *ret);
 /** YIELDS. A refresh token works once; a second use within 10 s gives the same successor, later it revokes the session

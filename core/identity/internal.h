@@ -9,6 +9,7 @@
 #include "core/identity/identity.h"
 
 #define MAX_KEYS 8
+#define FIRST_PASSWORD_S 1800 /* life of the random first password */
 #define TYP_ACCESS "at+jwt"
 #define AUDIENCE "dockflow-api"
 
@@ -35,7 +36,7 @@ struct identity {
 };
 struct account {
     const char *id, *username, *email, *phc;
-    bool active, must_change;
+    bool active, must_change, over; /* over: a first password that nobody changed in time */
     int64_t epoch;
 };
 MUST_CHECK err_t keys_load(struct identity *id);

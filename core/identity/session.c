@@ -27,7 +27,8 @@ static void account_from(struct arena *a, const struct pg_result *r, struct acco
                             .phc = pg_cell(r, 0, 3),
                             .active = pg_cell_bool(r, 0, 4),
                             .must_change = pg_cell_bool(r, 0, 5),
-                            .epoch = pg_cell_int(r, 0, 6, 0)};
+                            .epoch = pg_cell_int(r, 0, 6, 0),
+                            .over = pg_cell_bool(r, 0, 7)};
 }
 
 err_t account_by_login(struct identity *id, struct arena *a, const char *name, struct account *ret) {
@@ -87,12 +88,22 @@ err_t session_open(struct identity *id, struct arena *a, const struct account *u
     return NULL;
 }
 
+static err_t in_time(const struct account *u) {
+    return u->over ? err_new(ERR_GONE,
+                             "the first password was not changed within %d minutes and is no longer valid; restart the "
+                             "server, it prints a new one",
+                             FIRST_PASSWORD_S / 60)
+                   : NULL;
+}
+
 static err_t check_password(struct identity *id, struct arena *a, const struct account *u, bool known,
                             struct str password) {
     bool ok = false;
     (void)a;
     TRY(password_verify(id->keys, password, known ? u->phc : NULL, deadline_in(SECONDS(20)), &ok));
-    return ok && known && u->active ? NULL : bad_credentials();
+    if (!ok || !known || !u->active)
+        return bad_credentials();
+    return in_time(u);
 }
 
 /* Counted before anything is hashed: on the address, then on the account whatever spelling of its name was used. */
@@ -224,6 +235,7 @@ err_t identity_change_password(struct identity *id, struct arena *a, const struc
     TRY(password_verify(id->keys, current, u.phc, deadline_in(SECONDS(20)), &ok));
     if (!ok)
         return err_field(err_new(ERR_INVALID_CREDENTIALS, "the current password is wrong"), "/currentPassword");
+    TRY(in_time(&u));
     if (str_eq(current, next))
         return err_field(err_new(ERR_WEAK_PASSWORD, "the new password is the old one"), "/newPassword");
     err_t e = identity_password(id, a, next, u.username, u.email, &phc);

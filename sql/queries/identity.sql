@@ -2,8 +2,18 @@
 SELECT count(*) FROM users;
 
 -- name: identity_user_insert
-INSERT INTO users (id, username, email, full_name, password_hash, password_changed_at, must_change_password, kind, owner_id)
-VALUES ($1, $2, $3, $4, $5, now(), $6::boolean, 'human', NULL);
+INSERT INTO users (id, username, email, full_name, password_hash, password_changed_at, must_change_password, kind, owner_id,
+       first_password_until)
+VALUES ($1, $2, $3, $4, $5, now(), $6::boolean, 'human', NULL, now() + $7::integer * interval '1 second');
+
+-- name: identity_first_password_over
+SELECT id FROM users WHERE first_password_until < now() AND is_active AND kind = 'human' AND username = $1;
+
+-- name: identity_first_password_renew
+-- One instance only: the others find it renewed.
+UPDATE users SET password_hash = $2, password_changed_at = now(), must_change_password = true,
+       first_password_until = now() + $3::integer * interval '1 second'
+ WHERE id = $1 AND first_password_until < now();
 
 -- name: identity_bind_role
 INSERT INTO role_bindings (id, subject_kind, subject_id, role_id, scope_id)
@@ -11,11 +21,12 @@ SELECT $1, 'user', $2, r.id, $4 FROM roles r WHERE r.name = $3
 ON CONFLICT DO NOTHING;
 
 -- name: identity_user_by_login
-SELECT id, username, email, password_hash, is_active, must_change_password, authz_epoch
+SELECT id, username, email, password_hash, is_active, must_change_password, authz_epoch, coalesce(first_password_until < now(), false)
   FROM users WHERE kind = 'human' AND (lower(username) = lower($1) OR lower(email) = lower($1)) LIMIT 1;
 
 -- name: identity_user_by_id
-SELECT id, username, email, password_hash, is_active, must_change_password, authz_epoch FROM users WHERE id = $1;
+SELECT id, username, email, password_hash, is_active, must_change_password, authz_epoch, coalesce(first_password_until < now(), false)
+  FROM users WHERE id = $1;
 
 -- name: identity_login_ok
 UPDATE users SET last_login = now(), last_login_ip = $2::inet, failed_logins = 0 WHERE id = $1;

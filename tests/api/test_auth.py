@@ -60,7 +60,8 @@ def test_login_by_email_and_in_any_case(server, user):
 def strict(new_server, new_database):
     """A server with rate limits."""
     database = new_database()
-    server = new_server(database.url, {"DOCKFLOW_RATE_LIMIT_ENABLED": "true", "DOCKFLOW_LIMITS_RATE_LOGIN_PER_MINUTE": "1000"})
+    server = new_server(database.url, {"DOCKFLOW_RATE_LIMIT_ENABLED": "true", "DOCKFLOW_LIMITS_RATE_LOGIN_PER_MINUTE": "1000",
+                                         "DOCKFLOW_LIMITS_RATE_ANONYMOUS_PER_SECOND": "10000"})
     server.database = database
     server.admin = first_admin(server)
     return server
@@ -70,15 +71,29 @@ def guess(server, name):
     return httpx.post(server.url + "/api/v1/auth/login", json={"username": name, "password": "not the phrase 1"}, timeout=60)
 
 
+def answer_of(server, name):
+    try:
+        return guess(server, name)
+    except httpx.TransportError:
+        return None  # it was killed
+
+
 def test_parallel_guesses_are_counted_before_hashing(strict):
+    """AU2: 200 at once, the server dies in the middle: ten are tried and no more."""
     u = make_user(strict.admin)
-    with concurrent.futures.ThreadPoolExecutor(20) as pool:
-        answers = list(pool.map(lambda _: guess(strict, u.user["username"]), range(60)))
-    tried = [r for r in answers if r.status_code == 401]
-    refused = [r for r in answers if r.status_code == 429]
-    assert len(tried) <= 10 and len(tried) + len(refused) == 60
+    with concurrent.futures.ThreadPoolExecutor(50) as pool:
+        pending = [pool.submit(answer_of, strict, u.user["username"]) for _ in range(100)]
+        concurrent.futures.wait(pending, return_when=concurrent.futures.FIRST_COMPLETED)
+        strict.kill()
+        first = [p.result() for p in pending]
+        strict.start()
+        answers = list(pool.map(lambda _: guess(strict, u.user["username"]), range(100)))
+    known = answers + [r for r in first if r is not None]
+    tried = [r for r in known if r.status_code == 401]
+    refused = [r for r in known if r.status_code == 429]
+    assert len(tried) <= 10 and len(tried) + len(refused) == len(known) and len(refused) >= 90
     assert all(code(r) == "RATE_LIMITED" and int(r.headers["retry-after"]) > 0 for r in refused)
-    # The right password does not help while the account is guarded, and the counter survives a crash.
+    # The right password does not help while the account is guarded, and the counter survives another crash.
     assert login(strict, u.user["username"], u.password, expect=429)["error"]["code"] == "RATE_LIMITED"
     strict.kill()
     strict.start()
@@ -138,9 +153,60 @@ def test_random_first_password_is_printed_once(new_server, new_database):
     assert server.log().count("First login") == 1
 
 
-def test_bad_secret_key_stops_the_boot(new_server, new_database):
-    with pytest.raises(RuntimeError, match="ended with 78"):
-        new_server(new_database().url, {"DOCKFLOW_AUTH_SECRET_KEY": "short"})
+def printed_password(server):
+    return [line.split()[-1] for line in server.log().splitlines() if line.strip().startswith("password ")][-1]
+
+
+def test_random_first_password_runs_out(new_server, new_database):
+    """AU8: half an hour, then a start gives another one; once changed it is never given again."""
+    database = new_database()
+    server = new_server(database.url, {"DOCKFLOW_AUTH_BOOTSTRAP_ADMIN_PASSWORD": ""})
+    first = printed_password(server)
+    api = Api(server, login(server, "admin@localhost", first)["accessToken"])
+    assert database.one("SELECT first_password_until - now() BETWEEN interval '25 minutes' AND interval '30 minutes' FROM users")
+    database.rows("UPDATE users SET first_password_until = now() - interval '1 second'")
+    late = login(server, "admin@localhost", first, expect=410)["error"]
+    assert late["code"] == "GONE" and "restart the server" in late["message"]
+    assert login(server, "admin@localhost", "a wrong password", expect=401)["error"]["code"] == "INVALID_CREDENTIALS"
+    api.post("/auth/change-password", {"currentPassword": first, "newPassword": "a phrase of its own 9"}, expect=410)
+    server.stop()
+    server.start()
+    second = printed_password(server)
+    assert second != first and login(server, "admin@localhost", first, expect=401)
+    assert api.call("GET", "/auth/me").status_code == 401
+    api = Api(server, login(server, "admin@localhost", second)["accessToken"])
+    api.post("/auth/change-password", {"currentPassword": second, "newPassword": "a phrase of its own 9"}, expect=204)
+    assert database.one("SELECT first_password_until FROM users") is None
+    server.stop()
+    server.start()
+    assert printed_password(server) == second and server.log().count("First login") == 2
+    enter(server, "admin@localhost", "a phrase of its own 9")
+
+
+def test_bad_secret_key_stops_the_boot(new_server, new_database, tmp_path):
+    short = tmp_path / "short"
+    short.write_text("31 bytes are not yet enough 12\n")
+    short.chmod(0o600)
+    for settings in ({"DOCKFLOW_AUTH_SECRET_KEY": "short"}, {"DOCKFLOW_AUTH_SECRET_KEY": "a" * 40},
+                     {"DOCKFLOW_AUTH_SECRET_KEY_FILE": str(short)}, {"DOCKFLOW_AUTH_SECRET_KEY_FILE": str(tmp_path / "absent")}):
+        with pytest.raises(RuntimeError, match="ended with 78"):
+            new_server(new_database().url, settings)
+
+
+def test_a_damaged_or_lost_root_key_stops_the_boot(new_server, new_database):
+    server = new_server(new_database().url)
+    server.stop()
+    key = server.folder / "data/keys/root.key"
+    good = key.read_bytes()
+    for damaged in (good[:31], b""):
+        key.write_bytes(damaged)
+        with pytest.raises(RuntimeError, match="ended with 78"):
+            server.start()
+    key.unlink()
+    with pytest.raises(RuntimeError, match="root key does not fit"):
+        server.start()
+    key.write_bytes(good)
+    server.start()
 
 
 def test_other_root_key_stops_the_boot(new_server, new_database):

@@ -9,22 +9,31 @@ static struct list feeds = {&feeds, &feeds};
 
 /* ---- who may see what ---- */
 
+static const struct {
+    const char *prefix;
+    enum permission p;
+} topics[] = {{"application.", PERM_APPLICATION_READ},
+              {"deployment.", PERM_DEPLOYMENT_READ},
+              {"task.", PERM_TASK_READ},
+              {"container.", PERM_CONTAINER_READ},
+              {"node.", PERM_NODE_READ},
+              {"repository.", PERM_REPOSITORY_READ},
+              {"activity.", PERM_EVENT_READ},
+              {"notification.", PERM_EVENT_READ}};
+
 static int permission_for(const char *topic) {
-    static const struct {
-        const char *prefix;
-        enum permission p;
-    } table[] = {{"application.", PERM_APPLICATION_READ},
-                 {"deployment.", PERM_DEPLOYMENT_READ},
-                 {"task.", PERM_TASK_READ},
-                 {"container.", PERM_CONTAINER_READ},
-                 {"node.", PERM_NODE_READ},
-                 {"repository.", PERM_REPOSITORY_READ},
-                 {"activity.", PERM_EVENT_READ},
-                 {"notification.", PERM_EVENT_READ}};
-    for (size_t i = 0; i < ARRAY_LEN(table); i++)
-        if (z_starts(topic, table[i].prefix))
-            return table[i].p;
+    for (size_t i = 0; i < ARRAY_LEN(topics); i++)
+        if (z_starts(topic, topics[i].prefix))
+            return topics[i].p;
     return -1; /* not for subscribers */
+}
+
+bool feed_sees_anything(const struct feed *f, const char *scope) {
+    struct rbac *rbac = platform()->rbac;
+    for (size_t i = 0; i < ARRAY_LEN(topics); i++)
+        if (scope ? rbac_allowed(rbac, f->who, topics[i].p, scope) : rbac_allowed_anywhere(rbac, f->who, topics[i].p))
+            return true;
+    return false;
 }
 
 bool feed_may_see(const struct feed *f, const struct bus_event *e) {

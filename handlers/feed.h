@@ -15,6 +15,7 @@ struct subscription {
     const char *scope, *object;
     struct arena *a;
     uint64_t serial; /* in its feed: an id may be used again */
+    bool seen;       /* there was something to see when it was made; when that ends, so does the stream */
     bool live;       /* false: its past is being sent */
     int64_t from;    /* then: what was sent of it */
     int64_t after;   /* the past ends here */
@@ -42,6 +43,8 @@ void feed_end(struct feed *f, int code, const char *reason);
 void feeds_each(void (*fn)(struct feed *f, void *arg), void *arg); /* fn may end its feed */
 bool feeds_any(void);
 struct subscription *feed_find(struct feed *f, const char *id);
+/** Has this person anything of what can be subscribed, at this scope (NULL = anywhere)? */
+bool feed_sees_anything(const struct feed *f, const char *scope);
 bool feed_may_see(const struct feed *f, const struct bus_event *e);
 bool subscription_wants(const struct subscription *s, const struct bus_event *e);
 void feed_send(struct feed *f, const struct bus_event *e, const char *const *subs, size_t n);

@@ -50,6 +50,7 @@ err_t feed_subscribe(struct feed *f, const struct json *m, struct subscription *
         arena_unref(a);
         return e;
     }
+    s->seen = feed_sees_anything(f, scope);
     f->subs[f->nsubs++] = s;
     *ret = s;
     return NULL;

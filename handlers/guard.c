@@ -3,6 +3,7 @@
 #include "core/base/check.h"
 #include "core/base/list.h"
 #include "handlers/internal.h"
+#include "handlers/streams.h"
 #include "server/ws.h"
 
 struct stream_guard {
@@ -54,6 +55,7 @@ void streams_recheck(void *arg) {
     if (!platform()->ready)
         return;
     ws_each(check_socket, NULL);
+    feeds_recheck();
     for
         list_each_safe(it, tmp, &guards) {
             struct stream_guard *g = list_entry(it, struct stream_guard, link);

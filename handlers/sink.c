@@ -1,4 +1,5 @@
 /* One sender for WebSockets and server-sent events. */
+#include <stdio.h>
 #include "core/base/json.h"
 #include "handlers/streams.h"
 
@@ -11,8 +12,14 @@ size_t sink_send(struct sink *s, const char *event, const char *id, struct str t
 void sink_close(struct sink *s, int code, const char *reason) {
     if (s->ws)
         ws_close(s->ws, code, reason);
-    else if (s->sse)
-        reply_stream_end(TAKE(s->sse));
+    if (s->sse == NULL)
+        return;
+    if (code >= 4000) { /* an ended response tells nobody why */
+        char text[200];
+        int n = snprintf(text, sizeof(text), "{\"type\":\"closed\",\"code\":%d,\"reason\":\"%.100s\"}", code, reason);
+        (void)reply_sse(s->sse, "closed", NULL, str_n(text, (size_t)n));
+    }
+    reply_stream_end(TAKE(s->sse));
 }
 
 void sink_fail(struct sink *s, int code, err_t e) {

@@ -13,12 +13,7 @@ static struct {
 
 /* ---- what the bus brings ---- */
 
-static void offer_numbered(struct feed *f, void *arg) {
-    if (f->sink.sse && !identity_still_valid(platform()->identity, f->who))
-        feed_end(f, 4401, "the session has ended");
-    else
-        feed_offer(f, arg, true);
-}
+static void offer_numbered(struct feed *f, void *arg) { feed_offer(f, arg, true); }
 
 static void on_bus_event(void *arg, const struct bus_event *e) {
     (void)arg;
@@ -182,6 +177,23 @@ static err_t events_sse(struct request *r, struct reply *out) {
     feed_go_live(f, s, last);
     return NULL;
 }
+
+/* ---- rights that change ---- */
+
+static void recheck(struct feed *f, void *arg) {
+    (void)arg;
+    if (!identity_still_valid(platform()->identity, f->who)) {
+        feed_end(f, 4401, "the session has ended");
+        return;
+    }
+    for (size_t i = 0; i < f->nsubs; i++)
+        if (f->subs[i]->seen && !feed_sees_anything(f, f->subs[i]->scope)) {
+            feed_end(f, 4403, "the permission was taken away");
+            return;
+        }
+}
+
+void feeds_recheck(void) { feeds_each(recheck, NULL); }
 
 /* ---- start and stop ---- */
 

@@ -4,6 +4,8 @@
 #include "server/reply.h"
 #include "server/ws.h"
 
+/** Credentials or rights changed: feeds of those who lost theirs end (4401, 4403). */
+void feeds_recheck(void);
 void streams_start(struct platform *p);
 void streams_stop(struct platform *p); /* every stream ends with "server restart" */
 

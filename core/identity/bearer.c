@@ -57,6 +57,8 @@ bool identity_still_valid(struct identity *id, const struct principal *who) {
         return false;
     if (who->token_id && map_has(&id->revoked, str_of(who->token_id)))
         return false;
+    if (who->expires_ms && who->expires_ms <= clock_wall_ms())
+        return false;
     return rbac_user_current(id->rbac, who);
 }
 
@@ -104,7 +106,8 @@ static err_t token_owner(struct arena *a, const struct pg_result *r, struct prin
                             .user_id = pg_cell(r, 0, 1),
                             .username = pg_cell(r, 0, 2),
                             .user_epoch = pg_cell_int(r, 0, 5, 0),
-                            .must_change_password = pg_cell_bool(r, 0, 6)};
+                            .must_change_password = pg_cell_bool(r, 0, 6),
+                            .expires_ms = pg_cell_int(r, 0, 8, 0)};
     TRY(narrow(a, p, pg_cell(r, 0, 3), pg_cell(r, 0, 4)));
     *ret = p;
     return NULL;
@@ -215,7 +218,8 @@ err_t identity_ticket_take(struct identity *id, struct arena *a, struct str tick
                             .session_id = pg_cell(r, 0, 2),
                             .token_id = pg_cell(r, 0, 3),
                             .user_epoch = pg_cell_int(r, 0, 4, 0),
-                            .must_change_password = pg_cell_bool(r, 0, 5)};
+                            .must_change_password = pg_cell_bool(r, 0, 5),
+                            .expires_ms = pg_cell_int(r, 0, 8, 0)};
     TRY(narrow(a, p, pg_cell(r, 0, 6), pg_cell(r, 0, 7)));
     if (!identity_still_valid(id, p))
         return invalid();

@@ -18,6 +18,7 @@ struct principal {
     const char *token_scope;           /*   subtree it is narrowed to; NULL = none */
     bool must_change_password;
     int64_t user_epoch; /* of the credential */
+    int64_t expires_ms; /* wall; of an API token: streams end with it. 0 = never */
 };
 struct principal *principal_dup(struct arena *a, const struct principal *p);
 extern const struct principal PRINCIPAL_NOBODY, PRINCIPAL_DOCKFLOW;

@@ -103,11 +103,12 @@ UPDATE api_tokens t SET last_used_at = now(), last_used_ip = $2::inet
   FROM users u
  WHERE t.token_hash = $1::bytea AND u.id = t.user_id AND t.revoked_at IS NULL AND t.expires_at > now() AND u.is_active
    AND (cardinality(t.allowed_cidrs) = 0 OR $2::inet <<= ANY (t.allowed_cidrs))
-RETURNING t.id, t.user_id, u.username, t.scopes::text, t.scope_id, u.authz_epoch, u.must_change_password, u.kind;
+RETURNING t.id, t.user_id, u.username, t.scopes::text, t.scope_id, u.authz_epoch, u.must_change_password, u.kind,
+          (extract(epoch FROM t.expires_at) * 1000)::bigint;
 
 -- name: identity_originator
 -- Columns as above; with $2 NULL the person alone.
-SELECT t.id, u.id, u.username, t.scopes::text, t.scope_id, u.authz_epoch, u.must_change_password, u.kind
+SELECT t.id, u.id, u.username, t.scopes::text, t.scope_id, u.authz_epoch, u.must_change_password, u.kind, (extract(epoch FROM t.expires_at) * 1000)::bigint
   FROM users u LEFT JOIN api_tokens t ON t.id = $2::uuid AND t.user_id = u.id AND t.revoked_at IS NULL AND t.expires_at > now()
  WHERE u.id = $1 AND u.is_active AND ($2::uuid IS NULL OR t.id IS NOT NULL);
 
@@ -129,7 +130,8 @@ DELETE FROM ws_tickets t USING users u
  WHERE t.ticket_hash = $1::bytea AND u.id = t.user_id AND t.expires_at > now() AND u.is_active
    AND (t.api_token_id IS NULL OR EXISTS (SELECT FROM api_tokens k WHERE k.id = t.api_token_id AND k.revoked_at IS NULL AND k.expires_at > now()))
 RETURNING t.user_id, u.username, t.session_id, t.api_token_id, u.authz_epoch, u.must_change_password,
-          (SELECT scopes::text FROM api_tokens a WHERE a.id = t.api_token_id), (SELECT scope_id FROM api_tokens a WHERE a.id = t.api_token_id);
+          (SELECT scopes::text FROM api_tokens a WHERE a.id = t.api_token_id), (SELECT scope_id FROM api_tokens a WHERE a.id = t.api_token_id),
+          (SELECT (extract(epoch FROM expires_at) * 1000)::bigint FROM api_tokens a WHERE a.id = t.api_token_id);
 
 -- name: identity_ticket_purge
 DELETE FROM ws_tickets WHERE expires_at < now();

@@ -11,7 +11,9 @@ import subprocess
 import tempfile
 import textwrap
 import time
+import uuid
 
+import psycopg2
 import pytest
 
 import conftest
@@ -172,6 +174,27 @@ def application(api, app, seconds=30, **want):
         return until(look, seconds, what=f"application {want}")
     except AssertionError as e:
         raise AssertionError(f"{e}\n{json.dumps(api.get('/applications/' + app['id']), indent=1)}") from None
+
+
+def sql(server, text, *args):
+    with contextlib.closing(psycopg2.connect(server.settings["DATABASE_URL"])) as c:
+        c.autocommit = True
+        cursor = c.cursor()
+        cursor.execute(text, args)
+        return cursor.fetchall() if cursor.description else []
+
+
+@contextlib.contextmanager
+def queue_held(server, app):
+    """Another job of the application runs: what is asked for meanwhile waits."""
+    busy = str(uuid.uuid4())
+    until(lambda: not sql(server, "SELECT 1 FROM jobs WHERE key = 'app:' || %s AND state IN ('queued', 'running')", app["id"]))
+    sql(server, "INSERT INTO jobs (id, kind, key, state, lease_until, lease_owner) VALUES (%s, 'test.busy', 'app:' || %s, 'running', "
+                "now() + interval '1 hour', 'test')", busy, app["id"])
+    try:
+        yield
+    finally:
+        sql(server, "UPDATE jobs SET state = 'succeeded', lease_until = NULL, finished_at = now() WHERE id = %s", busy)
 
 
 SERVICE = """\

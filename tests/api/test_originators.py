@@ -1,23 +1,12 @@
 """Work runs with the rights of who asked for it, as they are when it runs: those of the API token, not of the person behind it."""
-import contextlib
 import json
-import uuid
 
-import psycopg2
 import pytest
 
 from conftest import PLATFORM, Api, make_user, unique
-from live import SERVICE, ended, until
+from live import SERVICE, ended, queue_held, sql, until
 
 DANGEROUS = SERVICE + "    ipc: host\n"
-
-
-def sql(server, text, *args):
-    with contextlib.closing(psycopg2.connect(server.settings["DATABASE_URL"])) as c:
-        c.autocommit = True
-        cursor = c.cursor()
-        cursor.execute(text, args)
-        return cursor.fetchall() if cursor.description else []
 
 
 def token_of(person, *scopes, **more):
@@ -25,19 +14,6 @@ def token_of(person, *scopes, **more):
     robot = Api(person.server, made["token"])
     robot.id = made["id"]
     return robot
-
-
-@contextlib.contextmanager
-def queue_held(server, app):
-    """Another job of the application runs: what is asked for meanwhile waits."""
-    busy = str(uuid.uuid4())
-    until(lambda: not sql(server, "SELECT 1 FROM jobs WHERE key = 'app:' || %s AND state IN ('queued', 'running')", app["id"]))
-    sql(server, "INSERT INTO jobs (id, kind, key, state, lease_until, lease_owner) VALUES (%s, 'test.busy', 'app:' || %s, 'running', "
-                "now() + interval '1 hour', 'test')", busy, app["id"])
-    try:
-        yield
-    finally:
-        sql(server, "UPDATE jobs SET state = 'succeeded', lease_until = NULL, finished_at = now() WHERE id = %s", busy)
 
 
 def test_a_narrow_token_does_not_lend_the_rights_of_its_owner(owner, docker, make_app):

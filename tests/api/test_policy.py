@@ -2,17 +2,7 @@
 import time
 import uuid
 
-import psycopg2
-
-from live import SERVICE, application, ended
-
-
-def sql(server, text, *args):
-    with psycopg2.connect(server.settings["DATABASE_URL"]) as c:
-        c.autocommit = True
-        cursor = c.cursor()
-        cursor.execute(text, args)
-        return cursor.fetchall() if cursor.description else []
+from live import SERVICE, application, ended, sql
 
 
 def queue_automatic(server, app, sha, trigger):

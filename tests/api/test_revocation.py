@@ -1,11 +1,15 @@
 """Revoked credentials end everywhere: while nobody listens, on open streams, through tickets; rights that change do not lock out."""
 import asyncio
+import contextlib
+import json
 import time
 
+import httpx
 import pytest
 import websockets
 
 from conftest import PLATFORM, Api, make_user
+from live import ended, queue_held, sql
 
 
 def within(seconds, what):
@@ -85,3 +89,96 @@ def test_a_token_outlives_a_change_of_its_owner(server, admin):
                 version=admin.get(f"/users/{user.user['id']}")["version"], expect=200)
     assert user.call("GET", "/auth/me").status_code == 401
     assert robot.call("GET", "/auth/me").status_code == 200
+
+
+# ---- TK7: every way to lose one's rights, on every kind of stream -----------------------------------------
+
+def logout(owner, person):
+    person.post("/auth/logout", expect=204)
+
+
+def disable(owner, person):
+    owner.patch(f"/users/{person.user['id']}", {"active": False}, owner.get(f"/users/{person.user['id']}")["version"], expect=200)
+
+
+def take_roles(owner, person):
+    for binding in owner.get("/role-bindings", params={"subject": person.user["id"]})["items"]:
+        owner.delete(f"/role-bindings/{binding['id']}", expect=204)
+
+
+def change_password(owner, person):
+    person.post("/auth/change-password", {"currentPassword": person.password, "newPassword": "yet another phrase 8"}, expect=204)
+
+
+def reset_password(owner, person):
+    owner.patch(f"/users/{person.user['id']}", {"password": "another real phrase 77", "mustChangePassword": False},
+                owner.get(f"/users/{person.user['id']}")["version"], expect=200)
+
+
+async def socket_end(person, path, hello, opened):
+    url = person.server.url.replace("http", "ws") + path
+    ticket = await asyncio.to_thread(ticket_of, person)
+    async with websockets.connect(url, subprotocols=["dockflow.v1", "ticket." + ticket]) as ws:
+        if hello:
+            await ws.send(hello)
+            await ws.recv()
+        opened.release()
+        with contextlib.suppress(websockets.ConnectionClosed):
+            while True:
+                await ws.recv()
+        return ws.close_code
+
+
+async def sse_end(person, path, opened):
+    """Code of the last event; the response has ended."""
+    headers = {"Authorization": f"Bearer {person.token}", "Accept": "text/event-stream"}
+    code = None
+    async with httpx.AsyncClient(base_url=person.server.url, headers=headers, timeout=60) as http:
+        async with http.stream("GET", path) as r:
+            assert r.status_code == 200
+            opened.release()
+            async for line in r.aiter_lines():
+                if line.startswith("data: ") and '"closed"' in line:
+                    code = json.loads(line[6:])["code"]
+    return code
+
+
+def streams_end(person, container, task, act):
+    """Codes with which his open streams end, and how long that took after act()."""
+    subscribe = json.dumps({"type": "subscribe", "id": "a", "topics": ["*"]})
+
+    async def run():
+        opened = asyncio.Semaphore(0)
+        streams = [socket_end(person, f"/ws/v1/containers/{container}/logs", None, opened), socket_end(person, "/ws/v1/events", subscribe, opened),
+                   socket_end(person, f"/ws/v1/tasks/{task}", None, opened), sse_end(person, "/api/v1/stream/events", opened),
+                   sse_end(person, f"/api/v1/containers/{container}/logs", opened), sse_end(person, f"/api/v1/tasks/{task}/stream", opened)]
+        pending = [asyncio.create_task(s) for s in streams]
+        for _ in streams:
+            await asyncio.wait_for(opened.acquire(), 20)
+        await asyncio.to_thread(act)
+        refused = await asyncio.to_thread(within, 1, lambda: person.call("GET", f"/containers/{container}").status_code in (401, 403, 404))
+        done, late = await asyncio.wait(pending, timeout=5)
+        for t in late:
+            t.cancel()
+        return refused, [t.result() if t in done else "open" for t in pending]
+    return asyncio.run(run())
+
+
+@pytest.mark.parametrize("act, code", [(logout, 4401), (disable, 4401), (take_roles, 4403), (change_password, 4401), (reset_password, 4401)])
+def test_lost_rights_end_streams(owner, docker, home, make_app, act, code):
+    app, _ = make_app()
+    ended(owner, owner.post(f"/applications/{app['id']}/sync", {}))
+    container = docker.inspect(f"{app['projectName']}-web-1")["Id"]
+    person = make_user(owner, ("operator", home["project"]["id"]))
+    with queue_held(owner.server, app):
+        task = owner.post(f"/applications/{app['id']}/sync", {}).json()["taskId"]
+        refused, codes = streams_end(person, container, task, lambda: act(owner, person))
+    assert refused and codes == [code] * 6
+
+
+def test_streams_end_with_their_token(owner, home, make_app):
+    app, _ = make_app()
+    person = make_user(owner, ("operator", home["project"]["id"]))
+    made = person.make("/tokens", {"name": "short", "expiresInDays": 1})
+    sql(owner.server, "UPDATE api_tokens SET expires_at = now() + interval '3 seconds' WHERE id = %s", made["id"])
+    assert closed_after(owner.server, ticket_of(Api(owner.server, made["token"])), lambda: None, 15) == 4401

@@ -1,7 +1,14 @@
 #include "handlers/scope.h"
+#include "core/base/check.h"
 #include "core/base/id.h"
+#include "handlers/list.h"
 
-err_t scope_resolve(struct request *r, const struct scope_kind *k) {
+enum { MAX_FIELDS = 8 };
+
+static const struct scope_kind *kind_of(const struct request *r) { return r->route->data; }
+
+err_t scope_resolve(struct request *r) {
+    const struct scope_kind *k = kind_of(r);
     const char *ref = request_param(r, "id"), *id = uuid_valid(str_of(ref)) ? ref : NULL;
     struct pg_result *res;
     if (!k->by_name && id == NULL)
@@ -14,12 +21,33 @@ err_t scope_resolve(struct request *r, const struct scope_kind *k) {
     return NULL;
 }
 
-err_t scope_get(struct request *r, struct reply *out, const struct scope_kind *k) {
+/* ---- reading ---- */
+
+static const struct list_sort sorts[] = {{"name", "t.name", "text"}, {"updatedAt", "t.updated_at", "timestamptz"}};
+
+err_t scope_list(struct request *r, struct reply *out) {
+    const struct list_spec spec = {.json = "df_json(t)",
+                                   .from = kind_of(r)->table,
+                                   .id = "t.id",
+                                   .sort = sorts,
+                                   .nsort = ARRAY_LEN(sorts),
+                                   .search = "t.name || ' ' || t.display_name",
+                                   .scope = "t.id",
+                                   .permission = PERM_PROJECT_READ};
+    struct list_query l;
+    TRY(list_begin(&l, r, &spec));
+    for (const struct scope_filter *f = kind_of(r)->filters; f->name; f++)
+        if (request_query(r, f->name))
+            list_where(&l, f->where, PG_ARGS(pg_text(request_query(r, f->name))));
+    return list_reply(&l, out);
+}
+
+err_t scope_get(struct request *r, struct reply *out) {
     const struct scope_seen *s = r->resource;
     struct str text;
     if (reply_etag(r, out, s->version))
         return NULL;
-    TRY(api_json(r, k->json, PG_ARGS(pg_uuid(s->id)), &text));
+    TRY(api_json(r, kind_of(r)->json, PG_ARGS(pg_uuid(s->id)), &text));
     return reply_json_borrowed(out, 200, text);
 }
 
@@ -35,25 +63,39 @@ static err_t conflict(err_t e, const struct scope_kind *k, bool removing) {
 
 struct scope_new {
     const struct scope_kind *kind;
-    enum stmt insert;
-    const struct pg_args *args;
+    struct pg_args args;
     const char *id, *name;
     struct str json;
 };
 
+static struct pg_arg argument(const struct request *r, const struct json *body, const char *id, const char *field) {
+    if (z_eq(field, "id"))
+        return pg_uuid(id);
+    if (z_eq(field, "scope"))
+        return pg_uuid(r->scope_id);
+    return z_ends(field, "Id") ? pg_uuid(json_get_str(body, field)) : pg_text(json_str_or(json_get(body, field), ""));
+}
+
 static err_t create_tx(struct pg *tx, struct request *r, void *arg, struct change *c) {
     struct scope_new *n = arg;
-    TRY(conflict(pg_exec(tx, n->insert, n->args, NULL), n->kind, false));
+    TRY(conflict(pg_exec(tx, n->kind->insert, &n->args, NULL), n->kind, false));
     TRY(pg_json_text(tx, r->a, n->kind->json, PG_ARGS(pg_uuid(n->id)), n->kind->name, &n->json));
     *c = (struct change){.kind = n->kind->name, .id = n->id, .name = n->name, .scope_id = n->id, .after = n->json.p};
     return NULL;
 }
 
-err_t scope_create(struct request *r, struct reply *out, const struct scope_kind *k, enum stmt insert,
-                   const struct pg_args *args, const char *id, const char *name) {
-    struct scope_new n = {.kind = k, .insert = insert, .args = args, .id = id, .name = name};
+err_t scope_create(struct request *r, struct reply *out) {
+    const struct scope_kind *k = kind_of(r);
+    const struct json *body;
+    struct pg_arg args[MAX_FIELDS];
+    TRY(request_json(r, &body));
+    struct scope_new n = {.kind = k, .args = {args, 0}, .id = uuid7_new(r->a), .name = json_get_str(body, "name")};
+    for (const char *const *f = k->fields; *f; f++) {
+        CHECK(n.args.n < MAX_FIELDS);
+        args[n.args.n++] = argument(r, body, n.id, *f);
+    }
     TRY(api_tx_rights(r, create_tx, &n));
-    TRY(reply_header(out, "location", arena_printf(r->a, "%s/%s", k->path, id)));
+    TRY(reply_header(out, "location", arena_printf(r->a, "%s/%s", k->path, n.id)));
     (void)reply_etag(r, out, 1);
     return reply_json_borrowed(out, 201, n.json);
 }
@@ -97,9 +139,9 @@ static err_t update_tx(struct pg *tx, struct request *r, void *arg, struct chang
     return NULL;
 }
 
-err_t scope_update(struct request *r, struct reply *out, const struct scope_kind *k) {
+err_t scope_update(struct request *r, struct reply *out) {
     const struct scope_seen *s = r->resource;
-    struct scope_change u = {.kind = k};
+    struct scope_change u = {.kind = kind_of(r)};
     TRY(request_json(r, &u.body));
     TRY(request_if_match(r, s->version));
     TRY(api_tx_rights(r, update_tx, &u));
@@ -108,9 +150,10 @@ err_t scope_update(struct request *r, struct reply *out, const struct scope_kind
 }
 
 static err_t delete_tx(struct pg *tx, struct request *r, void *arg, struct change *c) {
-    const struct scope_kind *k = arg;
+    const struct scope_kind *k = kind_of(r);
     const struct scope_seen *s = r->resource;
     struct pg_result *old;
+    (void)arg;
     TRY(lock(tx, r, k, &old));
     TRY(conflict(pg_exec(tx, k->delete, PG_ARGS(pg_uuid(s->id)), NULL), k, true));
     TRY(api_last_admin(tx)); /* a team may have been what made somebody owner */
@@ -118,10 +161,27 @@ static err_t delete_tx(struct pg *tx, struct request *r, void *arg, struct chang
     return NULL;
 }
 
-err_t scope_delete(struct request *r, struct reply *out, const struct scope_kind *k) {
+err_t scope_delete(struct request *r, struct reply *out) {
     const struct scope_seen *s = r->resource;
-    struct scope_kind copy = *k;
     TRY(request_if_match(r, s->version));
-    TRY(api_tx_rights(r, delete_tx, &copy));
+    TRY(api_tx_rights(r, delete_tx, NULL));
     return reply_empty(out, 204);
+}
+
+/* ---- members ---- */
+
+err_t scope_member_of_body(struct request *r, struct scope_member *ret) {
+    const struct json *body;
+    struct pg_result *res;
+    struct rbac *rbac = platform()->rbac;
+    TRY(request_json(r, &body));
+    const char *id = str_lower(r->a, json_get(body, "userId")->s);
+    err_t e = api_one(r, SQL_USERS_SEEN,
+                      PG_ARGS(pg_uuid(id), pg_text(rbac_granted_scopes(rbac, r->a, r->who, PERM_USER_READ)),
+                              pg_text(rbac_denied_scopes(rbac, r->a, r->who, PERM_USER_READ))),
+                      &res);
+    if (e)
+        return err_field(e, "/userId");
+    *ret = (struct scope_member){id, pg_cell(res, 0, 1)};
+    return NULL;
 }

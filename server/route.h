@@ -44,6 +44,7 @@ struct route {
     const char *response_schema;
     const char *query; /* allowed query parameters, space separated; NULL = none (LIST/TASK flags add theirs) */
     unsigned flags;
+    const void *data;          /* of handlers that serve several rows */
     const char *tag, *summary; /* OpenAPI */
 };
 #define ROUTE(m, path, auth_, perm, fn, ...)                                                                           \

@@ -46,8 +46,8 @@ err_t job_tx(struct job *job, err_t (*body)(struct pg *tx, void *arg), void *arg
 /** progress and steps; NULL leaves that part. */
 static err_t write_progress(struct job *job, struct pg *db, const char *progress, const char *steps) {
     int64_t n;
-    TRY(pg_exec(db, SQL_JOBS_PROGRESS,
-                PG_ARGS(pg_uuid(job->id), pg_int(job->fence), pg_json(progress), pg_json(steps)), &n));
+    TRY(pg_exec(db, SQL_JOBS_PROGRESS, PG_ARGS(pg_uuid(job->id), pg_int(job->fence), pg_json(progress), pg_json(steps)),
+                &n));
     if (n == 1)
         return NULL;
     job_stop(job, JOB_STOP_LOST);

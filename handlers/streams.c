@@ -161,8 +161,6 @@ static err_t sse_request(struct request *r, struct feed *f, struct subscription 
 }
 
 static err_t events_sse(struct request *r, struct reply *out) {
-    if (str_eqz(r->method, "HEAD"))
-        return reply_bytes(out, 200, "text/event-stream", STR(""));
     struct feed *f = feed_new(r);
     struct subscription *s;
     int64_t last;

@@ -258,7 +258,7 @@ static void sse_gone(void *arg) { view_free(MAGIC_CAST(arg, struct view, VIEW_MA
 static void sse_drained(void *arg) { drained(MAGIC_CAST(arg, struct view, VIEW_MAGIC)); }
 
 err_t container_logs_sse(struct request *r, struct reply *out) {
-    if (str_eqz(r->method, "HEAD"))
+    if (str_eqz(r->method, "HEAD")) /* no engine stream for a header */
         return reply_bytes(out, 200, "text/event-stream", STR(""));
     struct view *v;
     TRY(view_open(r, &v));

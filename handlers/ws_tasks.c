@@ -205,8 +205,6 @@ static void sse_gone(void *arg) { drop(MAGIC_CAST(arg, struct watch, WATCH_MAGIC
 static void sse_drained(void *arg) { drained(MAGIC_CAST(arg, struct watch, WATCH_MAGIC)); }
 
 static err_t task_sse(struct request *r, struct reply *out) {
-    if (str_eqz(r->method, "HEAD"))
-        return reply_bytes(out, 200, "text/event-stream", STR(""));
     int64_t seq = 0;
     struct str last = request_header(r, "last-event-id");
     if (last.n && str_to_i64(last, 0, INT32_MAX, &seq))

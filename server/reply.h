@@ -32,7 +32,8 @@ MUST_CHECK err_t reply_cookie(struct reply *out, const char *name, const char *v
 MUST_CHECK err_t reply_list(struct request *r, struct reply *out, struct str items_json, const char *next_cursor);
 
 /** Server-sent events / streaming body: after reply_stream_begin the handler (or a loop callback) pushes; heartbeats every
- * 15 s are the server's. `on_gone` runs once when the client left or was stalled 30 s; then drop the pointer. */
+ * 15 s are the server's. `on_gone` runs once when the client left, was stalled 30 s, or asked by HEAD and has its header;
+ * then drop the pointer. It does not run after reply_stream_end. HEAD needs no care: what is pushed goes nowhere. */
 struct reply_stream;
 MUST_CHECK err_t reply_stream_begin(struct reply *out, int status, const char *content_type, void (*on_gone)(void *arg),
                                     void *arg, struct reply_stream **ret);

@@ -18,7 +18,10 @@ struct reply_stream {
     struct buf queue;
     char *chunk; /* what h2o holds right now */
     size_t chunk_n;
-    bool sse, begun, ended, failed, gone;
+    bool sse, begun, failed, gone;
+    bool ended;     /* by the owner, who has dropped the pointer: no on_gone any more */
+    bool head;      /* HEAD: the answer ends with its header, whatever the owner does */
+    bool finished;  /* h2o has the last piece */
     bool gone_told; /* the owner knows; nobody pushes any more */
     uint64_t sent_at, pushed_at, dropped;
     void (*on_gone)(void *arg);
@@ -44,10 +47,10 @@ static void stream_free(struct reply_stream *s) {
 
 static void send_next(struct reply_stream *s) {
     h2o_req_t *req = s->x->req;
-    if (s->chunk_n > 0)
+    if (s->chunk_n > 0 || s->finished)
         return; /* proceed brings us back */
     size_t n = s->queue.n < MAX_CHUNK ? s->queue.n : MAX_CHUNK;
-    bool last = s->ended && n == s->queue.n;
+    bool last = (s->ended || s->head) && n == s->queue.n;
     if (n == 0 && !last)
         return;
     if (n > 0) {
@@ -55,6 +58,7 @@ static void send_next(struct reply_stream *s) {
         buf_consume(&s->queue, n);
     }
     s->chunk_n = n;
+    s->finished = last;
     s->sent_at = loop_now();
     s->x->bytes_out += n;
     h2o_iovec_t v = h2o_iovec_init(s->chunk, n);
@@ -103,10 +107,6 @@ void reply_stream_start(struct xchg *x) {
     if (x->req->version < 0x101)
         x->req->http1_is_persistent = 0; /* without chunks only the end of the connection ends the body */
     h2o_start_response(x->req, &s->generator);
-    if (x->head) {
-        s->ended = true;
-        buf_clear(&s->queue);
-    }
     send_next(s);
 }
 
@@ -129,13 +129,15 @@ err_t reply_stream_begin(struct reply *out, int status, const char *content_type
     CHECK(s->chunk != NULL);
     buf_init(&s->queue, 0, MAX_QUEUED + MAX_CHUNK);
     s->sse = z_starts(content_type, "text/event-stream");
+    s->head = x->head;
     s->pushed_at = loop_now();
     out->status = status;
     out->content_type = arena_strdup(x->a, content_type);
     out->stream = s;
     if (s->sse) {
         err_ignore(reply_header(out, "x-accel-buffering", "no"));
-        buf_puts(&s->queue, ": open\n\n"); /* the head goes out with the first bytes */
+        if (!s->head)
+            buf_puts(&s->queue, ": open\n\n"); /* the head goes out with the first bytes */
     }
     loop_defer(&s->deferred, on_step, s);
     *ret = s;
@@ -143,7 +145,7 @@ err_t reply_stream_begin(struct reply *out, int status, const char *content_type
 }
 
 size_t reply_stream_push(struct reply_stream *s, struct str bytes) {
-    if (s->gone || s->ended)
+    if (s->gone || s->ended || s->head)
         return 0;
     if (s->queue.n + bytes.n > MAX_QUEUED) {
         s->dropped++;

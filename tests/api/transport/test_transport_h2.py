@@ -337,6 +337,19 @@ def test_client_leaving_cancels_the_handler(server, source):
     server.wait_for(lambda n: n["cancelled"] == before + 1 and n["fibers"] == 0)
 
 
+@pytest.mark.parametrize("path", ["/api/v1/sse?n=3", "/api/v1/sse?n=0", "/api/v1/flood"])
+def test_head_of_a_stream_is_its_header(server, source, path):
+    before = server.wait_for(lambda n: n["fibers"] == 0)
+    with H2(server, source) as c:
+        for _ in range(20):
+            status, headers, body = c.ask(path, "HEAD")
+            assert status == 200 and headers["content-type"] == "text/event-stream" and body == b""
+        assert c.ask()[0] == 200
+    after = server.wait_for(lambda n: n["fibers"] == 0 and n["conns"] == 1)
+    assert (0 if path.endswith("n=0") else 20) <= after["streamGone"] - before["streamGone"] <= 20
+    assert after["arenas"] <= before["arenas"] + 2
+
+
 def test_websocket_over_h2_is_501(server, source):
     with H2(server, source) as c:
         assert c.ask("/ws/v1/echo")[0] == 501

@@ -155,9 +155,32 @@ def test_forwarded_headers_count_from_named_proxies_only(server, start):
     assert server.get("/api/v1/echo", forged).json["tls"] is False
     proxied = start({"DF_TEST_PROXIES": "127.0.0.1 10.0.0.0/8"})
     seen = proxied.get("/api/v1/echo", [("X-Forwarded-For", "1.1.1.1, 10.9.8.7"), ("X-Forwarded-Proto", "https")]).json
-    assert seen["ip"] == "10.9.8.7" and seen["tls"] is True
-    assert proxied.get("/api/v1/echo", [("X-Forwarded-For", "junk")]).json["ip"] == "127.0.0.1"
+    assert seen["ip"] == "1.1.1.1" and seen["tls"] is True
     assert proxied.get("/api/v1/echo", forged, source="127.0.0.9").json["ip"] == "127.0.0.9"
+
+
+@pytest.mark.parametrize("proxies,trusted,stranger", [
+    ("127.0.0.1", "127.0.0.1", "127.0.0.2"), ("127.0.5.0/24", "127.0.5.255", "127.0.6.1"), ("127.0.5.128/25", "127.0.5.128", "127.0.5.127"),
+    ("::1 ::ffff:127.0.0.7", "127.0.0.7", "127.0.0.8")])
+def test_trusted_proxies_by_address_and_by_network(start, proxies, trusted, stranger):
+    server = start({"DF_TEST_PROXIES": f"{proxies} 10.0.0.0/8 2001:db8::/32"})
+
+    def seen(*lines, source=trusted, name="X-Forwarded-For"):
+        return server.get("/api/v1/echo", [(name, line) for line in lines], source=source).json
+    assert seen("203.0.113.9")["ip"] == "203.0.113.9"
+    assert seen("203.0.113.9", source=stranger)["ip"] == stranger
+    assert seen("https", source=stranger, name="X-Forwarded-Proto")["tls"] is False
+    # what the client itself sent stands to the left of what the proxies wrote, in one line or in several
+    assert seen("1.1.1.1, 203.0.113.9")["ip"] == "203.0.113.9"
+    assert seen("1.1.1.1", "203.0.113.9")["ip"] == "203.0.113.9"
+    assert seen("1.1.1.1, 203.0.113.9, 10.1.2.3", " 2001:db8::5 ")["ip"] == "203.0.113.9"
+    assert seen("10.9.9.9, 10.1.2.3")["ip"] == "10.9.9.9"
+    # what is no address ends the list: the proxy that passed it on is as far as anybody can see
+    for junk in ("junk", "", "1.2.3.4:80", "01.2.3.4", "203.0.113.9,", "10.0.0.1\t10.0.0.2"):
+        assert seen(junk)["ip"] == trusted, junk
+    assert seen("1.1.1.1, junk, 10.1.2.3")["ip"] == "10.1.2.3"
+    assert seen("https", "http", name="X-Forwarded-Proto")["tls"] is False
+    assert seen("http", "https", name="X-Forwarded-Proto")["tls"] is True
 
 
 def test_csrf(server):
@@ -253,6 +276,27 @@ def test_sse(server):
     answer = server.get("/api/v1/sse?n=2")
     assert answer.header("content-type") == "text/event-stream"
     assert b"event: tick\nid: 1\ndata: one\ndata: two\n\n" in answer.body
+
+
+@pytest.mark.parametrize("path", ["/api/v1/sse?n=3", "/api/v1/sse?n=0", "/api/v1/flood"])
+def test_head_of_a_stream_is_its_header(server, path):
+    """The answer ends with the header, the connection goes on, and the stream's owner hears of the end exactly once."""
+    before = server.wait_for(lambda c: c["fibers"] == 0)
+    with server.connect() as s:
+        for _ in range(20):
+            s.sendall(f"HEAD {path} HTTP/1.1\r\nHost: t\r\n\r\nGET /api/v1/echo?q=next HTTP/1.1\r\nHost: t\r\n\r\n".encode())
+            data = b""
+            while data.count(b"\r\n\r\n") < 2 or b'"next"' not in data:
+                chunk = s.recv(65536)
+                assert chunk, data
+                data += chunk
+            head, _, rest = data.partition(b"\r\n\r\n")
+            assert head.startswith(b"HTTP/1.1 200") and b"text/event-stream" in head
+            assert rest.startswith(b"HTTP/1.1 200"), "nothing between the header and the next answer"
+    after = server.wait_for(lambda c: c["fibers"] == 0 and c["conns"] == 1)
+    ended = 0 if path.endswith("n=0") else 20  # with no events the owner may have ended it first: then there is nobody to tell
+    assert ended <= after["streamGone"] - before["streamGone"] <= 20
+    assert after["arenas"] <= before["arenas"] + 2
 
 
 def test_sse_http10(server):

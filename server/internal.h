@@ -20,7 +20,7 @@
 #include "server/server.h"
 
 enum { CONN_MAGIC = 0x434f4e4e, XCHG_MAGIC = 0x58434847 };
-enum { H1_MAX_HEAD = 64 << 10, MAX_HEADERS = 100, MAX_URI = 8 << 10, H2_MAX_UPLOADS = 100, MAX_PROXIES = 256 };
+enum { H1_MAX_HEAD = 64 << 10, MAX_HEADERS = 100, MAX_URI = 8 << 10, H2_MAX_UPLOADS = 100 };
 
 struct listener;
 struct xchg;
@@ -155,7 +155,8 @@ struct server {
     uint64_t drain_deadline;
     uint64_t upload_bytes; /* request bodies being buffered, all connections */
     struct server_hooks hooks;
-    struct conf_cidr proxies[MAX_PROXIES];
+    struct arena *own; /* texts and proxies of the configuration in force */
+    const struct conf_cidr *proxies;
     size_t nproxies;
 };
 extern struct server SRV;

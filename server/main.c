@@ -21,6 +21,7 @@ extern char **environ;
 static struct {
     struct conf_input input;
     struct listen_conf listen[MAX_LISTENERS];
+    size_t nlisten;
     const char *proxies[257], *origins[257];
 } M;
 
@@ -49,11 +50,11 @@ static const char usage[] = "usage: dockflow [serve] [--key value ...]      run 
 
 /* ---- configuration into what the transport takes ---- */
 
-static err_t add_listener(struct arena *a, size_t *n, struct str text, const struct conf *c, bool tls) {
-    struct listen_conf *l = &M.listen[*n];
+static err_t add_listener(struct arena *a, struct str text, const struct conf *c, bool tls) {
+    struct listen_conf *l = &M.listen[M.nlisten];
     const char *host;
     int port;
-    if (*n == MAX_LISTENERS)
+    if (M.nlisten == MAX_LISTENERS)
         return err_new(ERR_CONFIG, "more than %d listeners", MAX_LISTENERS);
     TRY(conf_parse_listen(a, text, &host, &port));
     *l = (struct listen_conf){.address = *host == '\0'             ? "0.0.0.0"
@@ -64,7 +65,15 @@ static err_t add_listener(struct arena *a, size_t *n, struct str text, const str
         l->tls_cert = c->tls.cert;
         l->tls_key = c->tls.key;
     }
-    (*n)++;
+    M.nlisten++;
+    return NULL;
+}
+
+static err_t add_listeners(struct arena *a, const struct conf *c) {
+    for (size_t i = 0; i < c->listen.http.n; i++)
+        TRY(add_listener(a, str_of(c->listen.http.v[i]), c, false));
+    for (size_t i = 0; i < c->listen.https.n; i++)
+        TRY(add_listener(a, str_of(c->listen.https.v[i]), c, true));
     return NULL;
 }
 
@@ -91,6 +100,26 @@ static void set_rates(struct server_conf *s, const struct conf *c) {
                                                                                      : per_s[i] * 2};
 }
 
+static void server_conf_of(const struct conf *c, struct server_conf *s) {
+    copy_list(M.proxies, ARRAY_LEN(M.proxies), &c->server.trusted_proxies);
+    copy_list(M.origins, ARRAY_LEN(M.origins), &c->server.cors_origins);
+    *s = (struct server_conf){
+        .listen = M.listen,
+        .nlisten = M.nlisten,
+        .admission = {.max_conns = (unsigned)c->limits.connections, .max_running = (unsigned)c->limits.fibers},
+        .cors_origins = c->server.cors_origins.n ? M.origins : NULL,
+        .public_url = *c->server.public_url ? c->server.public_url : NULL,
+        .trusted_proxies = c->server.trusted_proxies.n ? M.proxies : NULL,
+        .drain_ms =
+            c->server.drain_seconds > 0 ? (uint64_t)c->server.drain_seconds * 1000 : 1, /* 0 is "the default" there */
+        .max_raw_body = (size_t)c->server.max_body,
+        .ws_max_per_user = (unsigned)c->limits.ws_per_user,
+        .access_log = true,
+        .version = DF_VERSION,
+        .commit = DF_COMMIT};
+    set_rates(s, c);
+}
+
 static err_t on_drain(void *arg, uint64_t deadline) {
     (void)arg;
     handlers_drain(deadline);
@@ -101,37 +130,19 @@ static err_t on_reload(void *arg) {
     (void)arg;
     struct conf_change change;
     TRY(conf_reload(arena_current(), &M.input, &change));
+    const struct conf *c = conf_now();
+    for (size_t i = 0; i < M.nlisten; i++)
+        if (M.listen[i].tls_cert != NULL) { /* read after this (signals.c) */
+            M.listen[i].tls_cert = c->tls.cert;
+            M.listen[i].tls_key = c->tls.key;
+        }
+    struct server_conf s;
+    server_conf_of(c, &s);
+    TRY(server_reconfigure(&s));
     for (size_t i = 0; i < change.applied.n; i++)
         LOG(INFO, "conf.applied", KV_STR("key", change.applied.v[i]));
     for (size_t i = 0; i < change.needs_restart.n; i++)
         LOG(WARNING, "conf.needs_restart", KV_STR("key", change.needs_restart.v[i]));
-    return NULL;
-}
-
-static err_t server_conf_of(struct arena *a, const struct conf *c, struct server_conf *s) {
-    size_t n = 0;
-    for (size_t i = 0; i < c->listen.http.n; i++)
-        TRY(add_listener(a, &n, str_of(c->listen.http.v[i]), c, false));
-    for (size_t i = 0; i < c->listen.https.n; i++)
-        TRY(add_listener(a, &n, str_of(c->listen.https.v[i]), c, true));
-    copy_list(M.proxies, ARRAY_LEN(M.proxies), &c->server.trusted_proxies);
-    copy_list(M.origins, ARRAY_LEN(M.origins), &c->server.cors_origins);
-    *s = (struct server_conf){
-        .listen = M.listen,
-        .nlisten = n,
-        .admission = {.max_conns = (unsigned)c->limits.connections, .max_running = (unsigned)c->limits.fibers},
-        .cors_origins = c->server.cors_origins.n ? M.origins : NULL,
-        .public_url = *c->server.public_url ? c->server.public_url : NULL,
-        .trusted_proxies = c->server.trusted_proxies.n ? M.proxies : NULL,
-        .drain_ms = (uint64_t)c->server.drain_seconds * 1000,
-        .max_raw_body = (size_t)c->limits.hook_body_mib << 20,
-        .ws_max_per_user = (unsigned)c->limits.ws_per_user,
-        .access_log = true,
-        .version = DF_VERSION,
-        .commit = DF_COMMIT,
-        .on_drain = on_drain,
-        .on_reload = on_reload};
-    set_rates(s, c);
     return NULL;
 }
 
@@ -155,7 +166,10 @@ static err_t stop(void *arg) {
 static int serve(struct arena *a, const struct conf *c) {
     struct server_conf s;
     int status = 0;
-    err_t e = server_conf_of(a, c, &s);
+    err_t e = add_listeners(a, c);
+    server_conf_of(c, &s);
+    s.on_drain = on_drain;
+    s.on_reload = on_reload;
     if (e == NULL)
         e = handlers_start(&(struct handlers_conf){c, DF_VERSION, DF_COMMIT});
     if (e == NULL)

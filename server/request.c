@@ -203,28 +203,45 @@ static bool request_id_ok(struct str s) {
     return true;
 }
 
-static bool from_proxy(const char *ip) {
-    uint8_t addr[16] = {[10] = 0xff, [11] = 0xff};
-    if (SRV.nproxies == 0 || (uv_inet_pton(AF_INET, ip, addr + 12) != 0 && uv_inet_pton(AF_INET6, ip, addr) != 0))
-        return false;
+static bool is_proxy(const uint8_t addr[16]) {
     for (size_t i = 0; i < SRV.nproxies; i++)
         if (conf_cidr_contains(&SRV.proxies[i], addr))
             return true;
     return false;
 }
 
-/* X-Forwarded-* counts only from proxies that the operator named; then the last entry is the one that proxy saw */
+/* The list that a header's lines make together, from its end: proxies append, as an item or as a line of their own. Cuts the last
+ * item off; *line goes down as lines are used up. */
+static bool last_item(const struct request *r, const char *name, size_t *line, struct str *rest, struct str *ret) {
+    while (rest->p == NULL && *line > 0)
+        if (str_eqz(r->headers[--*line].name, name))
+            *rest = r->headers[*line].value;
+    if (rest->p == NULL)
+        return false;
+    size_t at = rest->n;
+    while (at > 0 && rest->p[at - 1] != ',')
+        at--;
+    *ret = str_trim(str_slice(*rest, at, rest->n));
+    *rest = at > 0 ? str_n(rest->p, at - 1) : (struct str){0};
+    return true;
+}
+
+/* X-Forwarded-* counts only from proxies that the operator named: each item of the list was written by the one after it, so it is
+ * believed as far as trusted proxies go, and what they say of the first stranger is the answer. */
 static void apply_forwarded(struct request *r, const char *socket_ip) {
-    if (!from_proxy(socket_ip))
+    uint8_t addr[16];
+    struct str rest = {0}, item;
+    size_t line = r->nheaders;
+    if (SRV.nproxies == 0 || !conf_parse_address(str_of(socket_ip), addr) || !is_proxy(addr))
         return;
-    struct str list = request_header(r, "x-forwarded-for"), part, last = {0};
-    while (str_cut(&list, ',', &part))
-        last = str_trim(part);
-    unsigned char addr[16];
-    const char *ip = str_z(r->a, last);
-    if (last.n > 0 && (uv_inet_pton(AF_INET, ip, addr) == 0 || uv_inet_pton(AF_INET6, ip, addr) == 0))
-        r->peer_ip = ip;
-    if (str_eqz(request_header(r, "x-forwarded-proto"), "https")) {
+    while (last_item(r, "x-forwarded-for", &line, &rest, &item) && conf_parse_address(item, addr)) {
+        r->peer_ip = str_z(r->a, item);
+        if (!is_proxy(addr))
+            break;
+    }
+    rest = (struct str){0};
+    line = r->nheaders;
+    if (last_item(r, "x-forwarded-proto", &line, &rest, &item) && str_eqz(item, "https")) {
         r->tls = true;
         r->scheme = STR("https");
     }

@@ -49,7 +49,7 @@ static void show_host_over_h2(void) { ((h2o_token_t *)(uintptr_t)H2O_TOKEN_HOST)
 static void h2o_setup(const struct server_conf *c) {
     h2o_config_init(&SRV.h2o);
     SRV.h2o.server_name = h2o_iovec_init(NULL, 0);
-    SRV.h2o.max_request_entity_size = c->max_raw_body;
+    SRV.h2o.max_request_entity_size = c->max_raw_body; /* h2o_config_init has cleared it */
     SRV.h2o.handshake_timeout = c->handshake_ms;
     SRV.h2o.http1.req_timeout = MINUTES(30); /* conn_sweep has finer rules for each phase */
     SRV.h2o.http2.idle_timeout = c->keepalive_ms;
@@ -64,13 +64,50 @@ static void h2o_setup(const struct server_conf *c) {
     h2o_context_init(&SRV.ctx, loop_uv(), &SRV.h2o);
 }
 
-static err_t read_proxies(const struct server_conf *c) {
-    SRV.nproxies = 0;
-    for (const char *const *p = c->trusted_proxies; p != NULL && *p != NULL; p++) {
-        if (SRV.nproxies == MAX_PROXIES)
-            return err_new(ERR_CONFIG, "more than %d trusted proxies", MAX_PROXIES);
-        TRY(conf_parse_cidr(str_of(*p), &SRV.proxies[SRV.nproxies++]));
-    }
+/* ---- what a reload may change ---- */
+
+static size_t list_length(const char *const *list) {
+    size_t n = 0;
+    while (list != NULL && list[n] != NULL)
+        n++;
+    return n;
+}
+
+static const char *const *list_dup(struct arena *a, const char *const *list) {
+    if (list == NULL)
+        return NULL;
+    size_t n = list_length(list);
+    const char **v = arena_new_array(a, const char *, n + 1);
+    for (size_t i = 0; i < n; i++)
+        v[i] = arena_strdup(a, list[i]);
+    return v;
+}
+
+static err_t parse_proxies(struct arena *a, const char *const *list, const struct conf_cidr **ret) {
+    struct conf_cidr *v = arena_new_array(a, struct conf_cidr, list_length(list) + 1);
+    for (size_t i = 0; i < list_length(list); i++)
+        TRY(conf_parse_cidr(str_of(list[i]), &v[i]));
+    *ret = v;
+    return NULL;
+}
+
+err_t server_reconfigure(const struct server_conf *conf) {
+    AUTO(arena) a = arena_new("server.conf", 0);
+    const struct conf_cidr *proxies;
+    TRY(parse_proxies(a, conf->trusted_proxies, &proxies));
+    struct server_conf c = *conf;
+    defaults(&c);
+    SRV.proxies = proxies;
+    SRV.nproxies = list_length(conf->trusted_proxies);
+    SRV.conf.cors_origins = list_dup(a, conf->cors_origins);
+    SRV.conf.public_url = arena_strdup(a, conf->public_url);
+    SRV.conf.drain_ms = c.drain_ms;
+    SRV.conf.ws_max_per_user = c.ws_max_per_user;
+    SRV.conf.max_raw_body = SRV.h2o.max_request_entity_size = c.max_raw_body;
+    ratelimit_setup(conf->rates_set ? conf->rates : NULL);
+    struct arena *old = SRV.own;
+    SRV.own = TAKE(a);
+    arena_unref(old);
     return NULL;
 }
 
@@ -86,14 +123,13 @@ err_t server_start(const struct server_conf *conf) {
     CHECK(!SRV.started);
     SRV.conf = *conf;
     defaults(&SRV.conf);
-    TRY(read_proxies(conf));
+    TRY(server_reconfigure(conf));
     list_init(&SRV.conns);
     list_init(&SRV.xchgs);
     SRV.draining = false;
     struct admission_conf admission = conf->admission;
     admission.max_conns = fd_budget(admission.max_conns);
     admission_setup(&admission);
-    ratelimit_setup(conf->rates_set ? conf->rates : NULL);
     access_log_setup();
     h2o_setup(&SRV.conf);
     SRV.started = true;
@@ -192,5 +228,6 @@ void server_fini(void) {
     if (clean)
         admission_fini();
     routes_reset();
+    arena_unref(TAKE(SRV.own));
     SRV.started = false;
 }

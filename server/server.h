@@ -36,14 +36,17 @@ struct server_conf {
     /** Work to hand over while draining (jobs): called once at SIGTERM, on a fiber, before connections are closed. */
     err_t (*on_drain)(void *arg, uint64_t deadline);
     void *on_drain_arg;
-    /** SIGHUP, on a fiber: re-read the configuration. TLS certificates are reloaded by the server itself. */
+    /** SIGHUP, on a fiber: re-read the configuration (server_reconfigure). TLS certificates are reloaded by the server. */
     err_t (*on_reload)(void *arg);
     void *on_reload_arg;
 };
 
-/** Bind, prepare TLS, accept. After routes_register. The conf's pointers must outlive the server. ERR_CONFIG names what is wrong.
- * Nothing is accepted before the loop runs. */
+/** Bind, prepare TLS, accept. After routes_register. The listeners' texts and `hosts` must outlive the server. ERR_CONFIG names
+ * what is wrong. Nothing is accepted before the loop runs. */
 MUST_CHECK err_t server_start(const struct server_conf *conf);
+/** Put in force what may change while the server runs: rates, CORS, public_url, trusted proxies, drain_ms, max_raw_body,
+ * ws_max_per_user. Texts are copied. On error nothing changes. */
+MUST_CHECK err_t server_reconfigure(const struct server_conf *conf);
 /** Port of listener `i` (for port 0). */
 int server_port(size_t i);
 /** Load certificates again; on any error the old ones stay and it is returned. */

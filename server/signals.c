@@ -25,13 +25,12 @@ static void on_stop(uv_signal_t *h, int signum) {
 
 static err_t reload_main(void *arg) {
     (void)arg;
-    err_t e = server_reload_tls();
     if (SRV.conf.on_reload != NULL) {
-        err_t conf_e = SRV.conf.on_reload(SRV.conf.on_reload_arg);
-        if (conf_e != NULL)
-            LOG(ERROR, "conf.reload_failed", KV_ERR(conf_e));
+        err_t e = SRV.conf.on_reload(SRV.conf.on_reload_arg);
+        if (e != NULL)
+            LOG(ERROR, "conf.reload_failed", KV_ERR(e));
     }
-    err_ignore(e); /* logged; the old certificates stay */
+    err_ignore(server_reload_tls()); /* logged; the old certificates stay */
     G.reloading = false;
     return NULL;
 }

@@ -65,7 +65,7 @@ struct conf {
     struct {
         int64_t ws_per_user, ws_per_container, fibers, connections;
         int64_t rate_anonymous_per_second, rate_user_per_second, rate_write_per_second;
-        int64_t rate_login_per_minute, rate_hook_per_minute, hook_body_mib;
+        int64_t rate_login_per_minute, rate_hook_per_minute;
     } limits;
     struct {
         bool enabled;
@@ -125,6 +125,8 @@ struct conf_cidr {
     uint8_t bits;     /* of 128 */
 };
 MUST_CHECK err_t conf_parse_cidr(struct str s, struct conf_cidr *ret);
+/** An address without a prefix, in the form of conf_cidr.addr; false when it is none. */
+bool conf_parse_address(struct str s, uint8_t ret[16]);
 bool conf_cidr_contains(const struct conf_cidr *net, const uint8_t addr[16]);
 /** "host:port", "[::1]:port", ":port" (host is then ""); port 0 to 65535. ret_host in `a`. */
 MUST_CHECK err_t conf_parse_listen(struct arena *a, struct str s, const char **ret_host, int *ret_port);

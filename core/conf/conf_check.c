@@ -37,26 +37,43 @@ err_t conf_parse_listen(struct arena *a, struct str s, const char **ret_host, in
     return NULL;
 }
 
+bool conf_parse_address(struct str s, uint8_t ret[16]) {
+    char text[INET6_ADDRSTRLEN];
+    uint8_t addr[16] = {[10] = 0xff, [11] = 0xff};
+    if (s.n >= sizeof(text) || memchr(s.p, '\0', s.n) != NULL)
+        return false;
+    memcpy(text, s.p, s.n);
+    text[s.n] = '\0';
+    if (inet_pton(AF_INET, text, addr + 12) != 1 && inet_pton(AF_INET6, text, addr) != 1)
+        return false;
+    memcpy(ret, addr, sizeof(addr));
+    return true;
+}
+
+static bool is_network(const struct conf_cidr *c) {
+    for (unsigned bit = c->bits; bit < 128; bit++)
+        if (c->addr[bit / 8] & 0x80 >> bit % 8)
+            return false;
+    return true;
+}
+
 err_t conf_parse_cidr(struct str s, struct conf_cidr *ret) {
     struct str rest = s, addr = {NULL, 0};
-    char text[64];
     struct conf_cidr c = {.bits = 128};
     int64_t bits = -1;
-    bool ok = str_cut(&rest, '/', &addr) && addr.n < sizeof(text);
-    if (ok) {
-        memcpy(text, addr.p, addr.n);
-        text[addr.n] = 0;
-        bool v4 = inet_pton(AF_INET, text, c.addr + 12) == 1;
-        if (v4)
-            c.addr[10] = c.addr[11] = 0xff;
-        ok = v4 || inet_pton(AF_INET6, text, c.addr) == 1;
-        if (ok && rest.p != NULL) {
-            ok = str_to_i64(rest, 0, v4 ? 32 : 128, &bits) == NULL;
-            c.bits = (uint8_t)(v4 ? 96 + bits : bits);
-        }
+    bool ok = str_cut(&rest, '/', &addr) && conf_parse_address(addr, c.addr);
+    if (ok && rest.p != NULL) {
+        bool v4 = str_find_chr(addr, ':') < 0;
+        ok = str_to_i64(rest, 0, v4 ? 32 : 128, &bits) == NULL;
+        c.bits = (uint8_t)(v4 ? 96 + bits : bits);
     }
     if (!ok)
         return err_new(ERR_CONFIG, "an address or network is expected, like 10.0.0.0/8 or ::1");
+    if (!is_network(&c))
+        return err_new(ERR_CONFIG,
+                       "the address has bits set after the prefix of %lld: a single address has no prefix, "
+                       "a network ends in zeros",
+                       (long long)bits);
     *ret = c;
     return NULL;
 }

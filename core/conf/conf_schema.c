@@ -46,8 +46,9 @@ const struct conf_key conf_keys[] = {
         DOC("Addresses or networks (10.0.0.0/8) whose X-Forwarded-For and X-Forwarded-Proto are believed.")),
     KEY("server.corsOrigins", CONF_LIST, server.cors_origins, "", .reloadable = true, .check = conf_rule_origin,
         DOC("Other origins whose pages may call the API, e.g. https://portal.example.com. Exact, no wildcards.")),
-    KEY("server.maxBody", CONF_SIZE, server.max_body, "8MiB", RANGE(KIB_(64), MIB_(256)), .reloadable = true,
-        DOC("Largest request body. JSON documents are limited to 1MiB in any case.")),
+    KEY("server.maxBody", CONF_SIZE, server.max_body, "5MiB", RANGE(KIB_(64), MIB_(25)), .reloadable = true,
+        DOC("Largest request body, which is a webhook's: forges send up to 25MiB when thousands of commits are pushed at once. JSON "
+            "documents are limited to 1MiB in any case.")),
     KEY("server.drainSeconds", CONF_INT, server.drain_seconds, "25", RANGE(0, 600), .reloadable = true,
         DOC("How long requests may take to finish after SIGTERM.")),
     KEY("server.devMode", CONF_BOOL, server.dev_mode, "false",
@@ -126,8 +127,6 @@ const struct conf_key conf_keys[] = {
         DOC("Login attempts of one address.")),
     KEY("limits.rateHookPerMinute", CONF_INT, limits.rate_hook_per_minute, "60", RANGE(1, 100000), .reloadable = true,
         DOC("Accepted calls of one webhook; what is refused counts for its sender's address.")),
-    KEY("limits.hookBodyMib", CONF_INT, limits.hook_body_mib, "5", RANGE(1, 25),
-        DOC("Largest body of a webhook, in MiB. Forges send up to 25 when thousands of commits are pushed at once.")),
 
     KEY("rateLimit.enabled", CONF_BOOL, rate_limit.enabled, "true", .reloadable = true,
         DOC("Off only for load tests: login attempts are then unlimited too.")),

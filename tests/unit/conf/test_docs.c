@@ -66,7 +66,7 @@ static void test_flags_text(void **state) {
     buf_init(&b, 0, KIB(64));
     conf_print_flags(&b);
     buf_putc(&b, 0);
-    assert_non_null(strstr(b.p, "  --server.maxBody=8MiB\n"));
+    assert_non_null(strstr(b.p, "  --server.maxBody=5MiB\n"));
     assert_non_null(strstr(b.p, "  DOCKFLOW_AUTH_SECRET_KEY_FILE\n"));
     assert_null(strstr(b.p, "--auth.secretKey"));
 }

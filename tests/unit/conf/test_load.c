@@ -10,7 +10,7 @@ static void test_defaults(void **state) {
     assert_string_equal(c->database.url, "");
     assert_string_equal(c->docker.host, "unix:///var/run/docker.sock");
     assert_int_equal(c->log.level, LOG_INFO);
-    assert_int_equal(c->server.max_body, 8 << 20);
+    assert_int_equal(c->server.max_body, 25 << 20);
     assert_int_equal(c->auth.access_token_seconds, 300);
     assert_int_equal(c->auth.refresh_idle_hours, 12);
     assert_int_equal(c->limits.ws_per_user, 10);
@@ -70,7 +70,7 @@ static void test_mistakes_in_the_file(void **state) {
          "c.yaml:2:3: unknown key \"server.publicURLs\"; did you mean \"server.publicUrl\"?"},
         {"server:\n  zzzzzzzzzzzzzzzzzz: 1\n", "c.yaml:2:3: unknown key \"server.zzzzzzzzzzzzzzzzzz\""},
         {"server.maxBody: 1\n", "c.yaml:1:1: unknown key"},
-        {"server:\n  maxBody: 12\n", "c.yaml:2:12: server.maxBody: a size from 64KiB to 256MiB is expected"},
+        {"server:\n  maxBody: 12\n", "c.yaml:2:12: server.maxBody: a size from 64KiB to 25MiB is expected"},
         {"server:\n  maxBody: 8 elephants\n", "c.yaml:2:12: server.maxBody: a size"},
         {"server:\n  maxBody: 99999999999999999999TiB\n", "a size from"},
         {"server:\n  maxBody: -1\n", "a size from"},
@@ -104,8 +104,12 @@ static void test_mistakes_in_the_file(void **state) {
         {"server:\n  corsOrigins: ['*']\n", "an origin is expected"},
         {"server:\n  corsOrigins: ['https://*.x.org']\n", "an origin is expected"},
         {"server:\n  corsOrigins: ['https://x.org/']\n", "an origin is expected"},
-        {"server:\n  trustedProxies: [10.0.0.0/33]\n", "an address or network is expected"},
-        {"server:\n  trustedProxies: [10.0.0]\n", "an address or network is expected"},
+        {"server:\n  trustedProxies: [10.0.0.0/33]\n",
+         "c.yaml:2:19: server.trustedProxies: \"10.0.0.0/33\": an address or network is expected"},
+        {"server:\n  trustedProxies:\n    - 10.0.0.1\n    - 10.0.0\n",
+         "server.trustedProxies: \"10.0.0\": an address or network is expected"},
+        {"server:\n  trustedProxies: [10.1.2.3/8]\n", "bits set after the prefix of 8"},
+        {"server:\n  trustedProxies: ['fe80::1/10']\n", "bits set after the prefix of 10"},
         {"docker:\n  host: http://x\n", "unix:///path or tcp://host:port"},
         {"docker:\n  host: tcp://x\n", "unix:///path or tcp://host:port"},
         {"docker:\n  host: unix://x\n", "unix:///path or tcp://host:port"},
@@ -235,7 +239,7 @@ static void test_secret_files(void **state) {
     assert_null(json_parse(A, buf_str(&b), NULL, &j));
     assert_string_equal(json_get_str(j, "auth.secretKey"), "***");
     assert_string_equal(json_get_str(j, "auth.bootstrapAdminPassword"), "");
-    assert_string_equal(json_get_str(j, "server.maxBody"), "8MiB");
+    assert_string_equal(json_get_str(j, "server.maxBody"), "5MiB");
 }
 
 static void test_flags(void **state) {
@@ -315,7 +319,9 @@ static void test_cidr(void **state) {
              {"::/0", "9.9.9.9", true},
              {"fd00::/8", "fd12::1", true},
              {"fd00::/8", "fe00::1", false},
-             {"::1", "::1", true}};
+             {"::1", "::1", true},
+             {"::ffff:10.0.0.0/104", "10.9.9.9", true},
+             {"10.0.0.0/8", "::ffff:10.1.2.3", true}};
     for (size_t i = 0; i < ARRAY_LEN(t); i++) {
         struct conf_cidr net, addr;
         assert_null(conf_parse_cidr(str_of(t[i].net), &net));
@@ -323,8 +329,8 @@ static void test_cidr(void **state) {
         if (conf_cidr_contains(&net, addr.addr) != t[i].in)
             fail_msg("%s in %s", t[i].addr, t[i].net);
     }
-    const char *bad[] = {"",        "/8",         "10.0.0.0/", "10.0.0.0/x", "10.0.0.0/8/8",
-                         "::1/129", "1.2.3.4/-1", "host",      "1.2.3.4 "};
+    const char *bad[] = {"",           "/8",   "10.0.0.0/", "10.0.0.0/x", "10.0.0.0/8/8", "::1/129",
+                         "1.2.3.4/-1", "host", "1.2.3.4 ",  "10.0.0.1/8", "::1/64",       "01.2.3.4"};
     for (size_t i = 0; i < ARRAY_LEN(bad); i++)
         assert_non_null(conf_parse_cidr(str_of(bad[i]), &(struct conf_cidr){0}));
 }

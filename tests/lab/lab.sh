@@ -97,6 +97,15 @@ lab_bridge_take() {
     lab_die "no free bridge; is there a right to make one?"
 }
 
+# lab_routes -I|-D POOL: the lab's containers reach each other and the world. The engine does not write these rules itself: an
+# engine that starts empties the chains all engines of the machine share, under the hands of those that make a network just then.
+lab_routes() {
+    local all="$2.0.0/16"
+    lab_root iptables -w "$1" FORWARD -s "$all" -j ACCEPT 2>/dev/null || true
+    lab_root iptables -w "$1" FORWARD -d "$all" -j ACCEPT 2>/dev/null || true
+    lab_root iptables -w -t nat "$1" POSTROUTING -s "$all" ! -d "$all" -j MASQUERADE 2>/dev/null || true
+}
+
 lab_pid_alive() { [ -f "$1" ] && [ -d "/proc/$(cat "$1")" ]; }
 
 lab_docker_answers() { docker -H "$1" version --format '{{.Server.Version}}' >/dev/null 2>&1; }
@@ -123,6 +132,8 @@ lab_docker_start() {
         echo "$bridge $pool" >"$dir/bridge"
     fi
     lab_root rm -f "$dir/pid"
+    lab_routes -D "$pool"
+    lab_routes -I "$pool"
     # Not through lab_root: a function in the background would leave a shell of ours waiting.
     local start=(setsid)
     if [ "$(id -u)" != 0 ]; then start=(sudo -E -- setsid); fi
@@ -130,7 +141,7 @@ lab_docker_start() {
         --host "$sock" --group "$(id -gn)" --bridge "$bridge" \
         --default-address-pool "base=$pool.128.0/17,size=24" \
         --containerd-namespace "$bridge" --containerd-plugins-namespace "$bridge-plugins" \
-        --log-level warn >"$dir/log" 2>&1 </dev/null &
+        --iptables=false --log-level warn >"$dir/log" 2>&1 </dev/null &
     local i
     for i in $(seq 1 150); do
         if lab_docker_answers "$sock"; then break; fi
@@ -144,9 +155,9 @@ lab_docker_start() {
 }
 
 lab_docker_stop() {
-    local dir=${DF_LAB_DIR:?}/docker pid bridge i
+    local dir=${DF_LAB_DIR:?}/docker pid bridge pool i
     [ -f "$dir/bridge" ] || return 0
-    read -r bridge _ <"$dir/bridge"
+    read -r bridge pool <"$dir/bridge"
     if lab_pid_alive "$dir/pid"; then
         pid=$(cat "$dir/pid")
         # Containers at once: a tidy stop would wait ten seconds for each that ignores the signal.
@@ -164,7 +175,8 @@ lab_docker_stop() {
     fi
     awk -v dir="$dir/" 'index($5, dir) == 1 {print $5}' /proc/self/mountinfo | sort -r |
         while read -r mount; do lab_root umount -l "$mount" 2>/dev/null || true; done
-    lab_bridges_remove "$bridge" "$(cut -d' ' -f2 "$dir/bridge")"
+    lab_bridges_remove "$bridge" "$pool"
+    lab_routes -D "$pool"
     lab_root rm -f "$dir/bridge"
 }
 

@@ -62,7 +62,7 @@ export class Bus {
     this.emit("application.status", "application", app);
     this.emit("task.status", "task", task);
     void this.execute(app, task, deployment);
-    return structuredClone(task);
+    return { taskId: task.id, task: `/api/v1/tasks/${task.id}` };
   }
 
   async execute(app, task, deployment) {
@@ -97,17 +97,8 @@ export class Bus {
   }
 
   containerAction(c, verb) {
-    const { data } = this;
-    const task = { id: data.uuid(`task ${c.name} ${Math.random()}`), kind: `container.${verb}`, state: "running", title: `${verb[0].toUpperCase()}${verb.slice(1)} ${c.name}`, object: { kind: "container", id: c.id, name: c.name }, progress: null, steps: [], result: null, error: null, createdAt: iso(), startedAt: iso(), finishedAt: null, createdBy: "admin" };
-    data.tasks.unshift(task);
-    this.emit("task.status", "task", task);
-    setTimeout(() => {
-      Object.assign(c, verb === "stop" ? { state: "exited", health: null, status: "Exited (0) just now" } : { state: "running", health: "healthy", startedAt: iso(), status: "Up 1 second" });
-      Object.assign(task, { state: "succeeded", finishedAt: iso() });
-      this.emit("container.status", "container", { nodeId: c.node.id, containerId: c.id, name: c.name, state: c.state, health: c.health, action: verb, applicationId: c.application?.id ?? null }, c.id);
-      this.emit("task.status", "task", task);
-    }, 900);
-    return structuredClone(task);
+    Object.assign(c, verb === "stop" ? { state: "exited", health: null, status: "Exited (0) just now" } : { state: "running", health: "healthy", startedAt: iso(), status: "Up 1 second" });
+    this.emit("container.status", "container", { nodeId: c.node.id, containerId: c.id, name: c.name, state: c.state, health: c.health, action: verb, applicationId: c.application?.id ?? null }, c.id);
   }
 
   logs(ws, c, query) {

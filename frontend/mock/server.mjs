@@ -149,7 +149,7 @@ const routes = {
     const c = container(path);
     return { Id: c.id, Name: `/${c.name}`, Created: c.createdAt, Image: c.imageId, RestartCount: c.state === "restarting" ? 6 : 0, State: { Status: c.state, StartedAt: c.startedAt, ExitCode: c.state === "running" ? 0 : 137, Health: c.health ? { Status: c.health } : undefined }, Config: { Image: c.image, Cmd: ["node", "server.js"], Entrypoint: ["docker-entrypoint.sh"], Env: ["LOG_LEVEL=info", "DB_PASSWORD=***", "PATH=/usr/local/bin:/usr/bin"], User: "1000", WorkingDir: "/app", Labels: c.labels }, HostConfig: { RestartPolicy: { Name: "unless-stopped" } }, Mounts: [{ Type: "volume", Name: `${c.composeProject}_data`, Destination: "/data", RW: true }], NetworkSettings: { Networks: { [`${c.composeProject}_default`]: { IPAddress: "172.20.0.4" } } } };
   },
-  ...Object.fromEntries(["start", "stop", "restart"].map((verb) => [`POST /containers/{id}/${verb}`, ({ path }) => [202, bus.containerAction(container(path), verb)]])),
+  ...Object.fromEntries(["start", "stop", "restart"].map((verb) => [`POST /containers/{id}/${verb}`, ({ path }) => void bus.containerAction(container(path), verb)])),
   "GET /activity": ({ query }) => page(d.activity.filter((a) => !query.get("object") || a.object?.id === query.get("object"))),
   "GET /info": () => ({ name: "dockflow", version: "0.1.0", commit: "3f1c88e", startedAt: d.at(300), apiVersion: "v1", features: [] }),
 };

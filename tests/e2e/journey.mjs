@@ -68,6 +68,7 @@ export async function journey({ server, page, step, setWorld }) {
     await page.locator("[data-part=operation]").waitFor();
     await page.locator("[data-part=operation] [data-state=succeeded]").first().waitFor({ timeout: 30_000 });
     await page.locator("[data-part=operation]").waitFor({ state: "detached", timeout: 60_000 });
+    await page.getByText(/^Sync of shop finished/).first().waitFor();
     await chip("Synced");
     await chip("Healthy");
     ensure(world.containers("shop").every((c) => c.state === "running"), "a container does not run");
@@ -162,7 +163,9 @@ export async function journey({ server, page, step, setWorld }) {
     const before = (await app()).sync.deployedCommit;
     await page.getByRole("button", { name: /Roll back to number/ }).last().click();
     await page.getByRole("dialog").getByRole("button", { name: "Roll back", exact: true }).click();
-    await until("an older commit is deployed", async () => (await app()).sync.deployedCommit !== before, 40_000);
+    await page.getByText(/^Rollback of .* started/).first().waitFor();
+    await page.getByText(/^Rollback of .* finished/).first().waitFor({ timeout: 40_000 });
+    await until("an older commit is deployed", async () => (await app()).sync.deployedCommit !== before);
     await idle();
     await page.getByText("rollback").first().waitFor();
     await unmoved();

@@ -191,7 +191,8 @@ export async function listAll<K extends ListKey>(
   return { items, truncated: true };
 }
 
-export function isTask(value: unknown): value is import("./types").Task {
-  const v = value as { id?: unknown; state?: unknown; kind?: unknown } | null | undefined;
-  return typeof v === "object" && v !== null && typeof v.id === "string" && typeof v.state === "string" && "kind" in v;
+/** The id of the task that an action became; null when it is done already. */
+export function taskIdOf(value: unknown): string | null {
+  const id = (value as { taskId?: unknown } | null | undefined)?.taskId;
+  return typeof id === "string" && id ? id : null;
 }

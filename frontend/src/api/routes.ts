@@ -48,7 +48,7 @@ export interface Routes {
   "POST /repositories": { body: T.RepositoryInput; result: T.Repository };
   "DELETE /repositories/{id}": { path: Id; ifMatch: number; result: void };
   "POST /repositories/{id}/test": { path: Id; result: { ok: boolean; error?: { code: string; message: string } | null } };
-  "POST /repositories/{id}/refresh": { path: Id; result: unknown };
+  "POST /repositories/{id}/refresh": { path: Id; result: T.TaskRef };
   "POST /repositories/{id}/webhook-secret": { path: Id; result: { secret: string } };
 
   "GET /applications": {
@@ -58,11 +58,11 @@ export interface Routes {
   "POST /applications": { body: T.ApplicationInput; result: T.Application };
   "GET /applications/{id}": { path: Id; result: T.Application };
   "PATCH /applications/{id}": { path: Id; ifMatch: number; body: Partial<T.ApplicationInput>; result: T.Application };
-  "DELETE /applications/{id}": { path: Id; query?: { cascade?: boolean }; ifMatch: number; result: T.Task | void };
-  "POST /applications/{id}/sync": { path: Id; body: T.SyncRequest; result: T.Task | T.Plan };
+  "DELETE /applications/{id}": { path: Id; query?: { cascade?: boolean }; ifMatch: number; result: T.TaskRef | void };
+  "POST /applications/{id}/sync": { path: Id; body: T.SyncRequest; result: T.TaskRef | T.Plan };
   "GET /applications/{id}/plan": { path: Id; result: T.Plan };
-  "POST /applications/{id}/refresh": { path: Id; result: unknown };
-  "POST /applications/{id}/rollback": { path: Id; body: { deploymentId: string }; result: T.Task };
+  "POST /applications/{id}/refresh": { path: Id; result: T.TaskRef };
+  "POST /applications/{id}/rollback": { path: Id; body: { deploymentId: string }; result: T.TaskRef };
   "GET /applications/{id}/diff": { path: Id; result: T.AppDiff };
   "GET /applications/{id}/resources": { path: Id; result: { nodes: T.ResourceNode[] } };
   "GET /applications/{id}/deployments": { path: Id; query?: Paging; result: T.Page<T.Deployment> };

@@ -359,6 +359,12 @@ export interface Task {
   createdBy: string | { id?: string; name?: string } | null;
 }
 
+/** What the server answers when an action became a task; its state comes as events. */
+export interface TaskRef {
+  taskId: string;
+  task: string;
+}
+
 export interface TaskLogLine {
   seq: number;
   time: string;

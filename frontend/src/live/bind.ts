@@ -13,6 +13,19 @@ const LIST_KEY: Record<Kind, string> = {
   task: "tasks",
   deployment: "deployments",
 };
+/** What is fetched of the objects a topic tells about. */
+const TOPIC_KEYS: Record<string, readonly string[]> = {
+  "application.status": ["applications", "application", "resources", "plan", "diff"],
+  "application.deleted": ["applications"],
+  "container.status": ["containers", "container", "resources"],
+  "deployment.progress": ["deployment"],
+  "deployment.finished": ["deployments", "deployment", "resources", "plan", "diff", "manifest"],
+  "node.status": ["nodes"],
+  "repository.status": ["repositories"],
+  "repository.deleted": ["repositories"],
+  "task.status": ["tasks", "task", "task-log"],
+  "activity.new": ["activity"],
+};
 const FLUSH_MS = 16;
 const REFETCH_MS = 400;
 
@@ -71,17 +84,39 @@ export class CacheBinding {
     }, REFETCH_MS);
   }
 
+  /** What was fetched while nobody listened to these topics may have missed a change. */
+  refetchUnheard(topics: readonly string[], now = Date.now()): void {
+    const keys = new Set(topics.flatMap((t) => TOPIC_KEYS[t] ?? []));
+    void this.queries.invalidateQueries({ predicate: (q) => keys.has(String(q.queryKey[0])) && q.state.dataUpdatedAt > 0 && q.state.dataUpdatedAt < now });
+  }
+
   refetchAll(): void {
     void this.queries.invalidateQueries({ predicate: (q) => q.queryKey[0] !== "me" && q.queryKey[0] !== "info" });
   }
 }
 
 let socket: LiveSocket | null = null;
+let binding: CacheBinding | null = null;
+const listeners = new Map<string, number>();
+
+/** Listens to topics until the returned function is called; what was cached before anybody listened is read again. */
+export function listen(topics: string[], object?: string): () => void {
+  const release = socket?.subscribe(object ? { topics, object } : { topics });
+  if (!release) return () => {};
+  const unheard = topics.filter((t) => !listeners.get(t));
+  for (const t of topics) listeners.set(t, (listeners.get(t) ?? 0) + 1);
+  if (unheard.length) binding?.refetchUnheard(unheard);
+  return () => {
+    release();
+    for (const t of topics) listeners.set(t, (listeners.get(t) ?? 1) - 1);
+  };
+}
 
 /** Starts the event connection of this tab. Called once after sign-in; `stopLive` undoes it. */
 export function startLive(queries: QueryClient): LiveSocket {
   if (socket) return socket;
-  const binding = new CacheBinding(queries);
+  const bound = new CacheBinding(queries);
+  binding = bound;
   let waiting: LiveEvent[] = [];
   let flush: ReturnType<typeof setTimeout> | null = null;
   let lostAt = 0;
@@ -93,19 +128,19 @@ export function startLive(queries: QueryClient): LiveSocket {
         flush = null;
         const batch = waiting;
         waiting = [];
-        for (const change of applyEvents(batch)) binding.apply(change);
+        for (const change of applyEvents(batch)) bound.apply(change);
       }, FLUSH_MS);
     },
     onGap: () => {
       forgetPatches();
-      binding.refetchAll();
+      bound.refetchAll();
     },
     onState: (state, since) => {
       if (state === "reconnecting" || state === "stale") lostAt ||= since;
       // Whatever the server can replay it replays; objects without a sequence are read again.
       if (state === "live" && lostAt) {
         lostAt = 0;
-        binding.refetchAll();
+        bound.refetchAll();
       }
       useLive.setState({ link: { state, since } });
     },
@@ -130,6 +165,8 @@ export function stopLive(): void {
   window.removeEventListener("online", wake);
   socket?.stop();
   socket = null;
+  binding = null;
+  listeners.clear();
   resetLive();
 }
 

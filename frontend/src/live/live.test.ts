@@ -143,6 +143,13 @@ describe("live store", () => {
     expect(applyEvents([app(11, "Healthy")])).toHaveLength(1);
   });
 
+  it("takes what engines tell in order, though it shares a number", () => {
+    const c = (seq: number, state: string) => event(seq, "container.status", { nodeId: "n", containerId: "c", name: "c-1", state, health: null, action: state, applicationId: null });
+    expect(applyEvents([c(7, "created"), c(7, "running")])).toHaveLength(2);
+    expect(useLive.getState().patches.container.c?.value).toMatchObject({ state: "running" });
+    expect(applyEvents([c(6, "created")])).toHaveLength(0);
+  });
+
   it("keeps the order of a batch by number, not by arrival", () => {
     applyEvents([app(21, "Healthy"), app(20, "Progressing")]);
     expect(useLive.getState().patches.application.a?.value).toMatchObject({ health: { status: "Healthy" } });
@@ -175,6 +182,19 @@ describe("live store", () => {
 });
 
 describe("cache binding", () => {
+  it("reads again what was cached while nobody listened, and only that", async () => {
+    const queries = new QueryClient();
+    const binding = new CacheBinding(queries);
+    queries.setQueryData(["containers"], { items: [], truncated: false }, { updatedAt: 1_000 });
+    queries.setQueryData(["applications", ""], { items: [], truncated: false }, { updatedAt: 1_000 });
+    binding.refetchUnheard(["container.status"], 2_000);
+    expect(queries.getQueryState(["containers"])?.isInvalidated).toBe(true);
+    expect(queries.getQueryState(["applications", ""])?.isInvalidated).toBe(false);
+    queries.setQueryData(["containers"], { items: [], truncated: false }, { updatedAt: 3_000 });
+    binding.refetchUnheard(["container.status"], 2_000);
+    expect(queries.getQueryState(["containers"])?.isInvalidated).toBe(false);
+  });
+
   it("patches lists and details in place and refetches lists that lack the object", async () => {
     vi.useFakeTimers();
     resetLive();

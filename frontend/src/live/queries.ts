@@ -2,7 +2,7 @@ import { keepPreviousData, queryOptions, useQuery } from "@tanstack/react-query"
 import { useEffect } from "react";
 import { call, listAll, type Listing } from "@/api/client";
 import type { Application, Container, Node, Repository, Task } from "@/api/types";
-import { liveSocket } from "./bind";
+import { listen } from "./bind";
 import { reconcile, useLive, type Kind } from "./store";
 
 /** Keeps a subscription of the event connection for as long as the calling view is mounted. */
@@ -11,7 +11,7 @@ export function useTopics(topics: string[], object?: string): void {
   const up = useLive((s) => s.link.state !== "closed");
   useEffect(() => {
     if (!up) return;
-    return liveSocket()?.subscribe(object ? { topics: key.split(","), object } : { topics: key.split(",") });
+    return listen(key.split(","), object);
   }, [key, object, up]);
 }
 

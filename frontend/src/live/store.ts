@@ -28,11 +28,15 @@ export interface LiveState {
   progress: Record<string, { ops: Record<string, OpProgress>; done: number; total: number; seq: number }>;
   tasks: Record<string, Task>;
   activity: Activity[];
+  /** How often events were lost for good: what waits for one has to ask. */
+  gaps: number;
 }
 
 const PATCH_KEEP_MS = 10 * 60_000;
 const ACTIVITY_KEEP = 200;
 const PRUNE_EVERY = 500;
+// What the engines tell has no number of its own: it comes under that of the newest numbered event, in order.
+const UNNUMBERED = new Set(["container.status", "node.status"]);
 
 export const emptyState = (): LiveState => ({
   link: { state: "closed", since: Date.now() },
@@ -41,6 +45,7 @@ export const emptyState = (): LiveState => ({
   progress: {},
   tasks: {},
   activity: [],
+  gaps: 0,
 });
 
 export const useLive = create<LiveState>(emptyState);
@@ -97,7 +102,7 @@ export function applyEvents(events: LiveEvent[], now = Date.now()): Change[] {
       }
       const patches = next.patches[change.kind];
       const known = patches[change.id];
-      if (known && event.seq <= known.seq) continue;
+      if (known && (event.seq < known.seq || (event.seq === known.seq && !UNNUMBERED.has(event.topic)))) continue;
       const value = change.value && known?.value ? { ...known.value, ...change.value } : change.value;
       patches[change.id] = { seq: event.seq, at: now, value };
       next.changed[`${change.kind}:${change.id}`] = now;
@@ -160,7 +165,7 @@ export function reconcile<T extends { id: string }>(kind: Kind, items: T[], star
 
 /** After a gap nothing known from events can be trusted to be the newest. */
 export function forgetPatches(): void {
-  useLive.setState({ patches: emptyState().patches, progress: {} });
+  useLive.setState((s) => ({ patches: emptyState().patches, progress: {}, gaps: s.gaps + 1 }));
 }
 
 export function resetLive(): void {

@@ -31,6 +31,8 @@ export function notifyError(what: string, error: unknown, retry?: () => void): v
   notify({ severity: "error", title: what, text, retry });
 }
 
+export const clearToasts = () => useToasts.setState({ items: [] });
+
 function dismiss(id: number): void {
   useToasts.setState((s) => ({ items: s.items.filter((t) => t.id !== id) }));
 }

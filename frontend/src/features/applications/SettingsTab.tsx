@@ -3,7 +3,7 @@ import { useQuery, useQueryClient } from "@tanstack/react-query";
 import { useEffect, useState } from "react";
 import { useForm } from "react-hook-form";
 import { useBlocker, useNavigate } from "react-router";
-import { ApiError, call, isTask } from "@/api/client";
+import { ApiError, call, taskIdOf } from "@/api/client";
 import type { Application } from "@/api/types";
 import { queries, useCan } from "@/live/queries";
 import { Card, Facts, Id, RelTime } from "@/ui/atoms";
@@ -77,8 +77,9 @@ function DeleteCard({ app }: { app: Application }) {
         onClose={() => setOpen(false)}
         onConfirm={async () => {
           const result = await call("DELETE /applications/{id}", { path: { id: app.id }, query: cascade ? { cascade: true } : {}, ifMatch: app.version });
-          if (isTask(result)) watchTask(result.id, `Deletion of ${app.name}`);
-          notify({ severity: "info", title: `${app.name} is being deleted`, link: isTask(result) ? { to: `/tasks/${result.id}`, label: "View" } : undefined });
+          const task = taskIdOf(result);
+          if (task) watchTask(task, `Deletion of ${app.name}`);
+          notify({ severity: "info", title: task ? `${app.name} is being deleted` : `${app.name} was deleted`, link: task ? { to: `/tasks/${task}`, label: "View" } : undefined });
           await client.invalidateQueries({ queryKey: ["applications"] });
           void navigate("/applications");
         }}

@@ -17,6 +17,7 @@ export default defineConfig({
   },
   server: {
     host: "127.0.0.1",
+    fs: { allow: [".."] }, // tests read the server's schemas
     proxy: {
       "/api": { target: backend },
       "/health": { target: backend },

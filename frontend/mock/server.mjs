@@ -11,6 +11,7 @@ import { Bus } from "./live.mjs";
 
 const PORT = Number(process.env.PORT ?? 8090);
 const DIST = process.env.DIST ?? fileURLToPath(new URL("../dist/", import.meta.url));
+const SCHEMAS = fileURLToPath(new URL("../../conf/schemas/", import.meta.url));
 const PASSWORD = process.env.MOCK_PASSWORD ?? "dockflow-demo-1";
 const MUST_CHANGE = process.env.MOCK_MUST_CHANGE === "1";
 const TYPES = { ".html": "text/html; charset=utf-8", ".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml", ".woff2": "font/woff2", ".json": "application/json" };
@@ -151,6 +152,10 @@ const routes = {
   },
   ...Object.fromEntries(["start", "stop", "restart"].map((verb) => [`POST /containers/{id}/${verb}`, ({ path }) => void bus.containerAction(container(path), verb)])),
   "GET /activity": ({ query }) => page(d.activity.filter((a) => !query.get("object") || a.object?.id === query.get("object"))),
+  "GET /schemas/{kind}": ({ path }) => {
+    if (!/^[A-Za-z]+$/.test(path.kind) || !existsSync(`${SCHEMAS}${path.kind}.json`)) throw notFound("schema");
+    return JSON.parse(readFileSync(`${SCHEMAS}${path.kind}.json`, "utf8"));
+  },
   "GET /info": () => ({ name: "dockflow", version: "0.1.0", commit: "3f1c88e", startedAt: d.at(300), apiVersion: "v1", features: [] }),
 };
 

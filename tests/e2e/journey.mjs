@@ -157,7 +157,7 @@ export async function journey({ server, page, step, setWorld }) {
   await step("history tells who, what and why", async () => {
     await tab("History");
     await page.getByText("running now").waitFor();
-    for (const text of ["Shop 1.4.1: a new page", "Shop 1.5.1: port fixed", /by push|automatic/, /self-heal/, /by hand/]) await page.getByText(text).first().waitFor();
+    for (const text of ["Shop 1.4.1: a new page", "Shop 1.5.1: port fixed", /webhook|automatic/, /self-heal/, /manual/]) await page.getByText(text).first().waitFor();
   });
   await step("rollback asks, runs and holds", async () => {
     const before = (await app()).sync.deployedCommit;

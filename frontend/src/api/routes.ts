@@ -1,3 +1,4 @@
+import type { Schema } from "./schema";
 import type * as T from "./types";
 
 interface Paging {
@@ -86,6 +87,7 @@ export interface Routes {
 
   "GET /activity": { query?: { object?: string } & Paging; result: T.Page<T.Activity> };
   "GET /info": { result: T.Info };
+  "GET /schemas/{kind}": { path: { kind: string }; result: Schema };
 }
 
 export type RouteKey = keyof Routes;

@@ -178,7 +178,13 @@ export interface Application {
   branch: string;
   path: string;
   composeFiles: string[];
+  description?: string | null;
+  labels?: Record<string, string> | null;
+  /** "git": described in the repository, changed only there. */
+  origin?: string;
+  suspended?: boolean;
   manifestPath: string | null;
+  manifestLine?: number | null;
   node: { id: string; name: string } | null;
   environment: { name: string; variables: Record<string, string> };
   syncPolicy: SyncPolicy;
@@ -222,6 +228,8 @@ export interface SyncRequest {
   force?: boolean;
   services?: string[];
   dryRun?: boolean;
+  /** Takes over containers of a compose project of the same name that somebody else started. */
+  adopt?: boolean;
 }
 
 export type ResourceKind =
@@ -320,7 +328,7 @@ export interface Deployment {
   applicationId: string;
   number: number;
   commit: Commit;
-  trigger: "manual" | "auto" | "webhook" | "rollback" | "selfHeal" | "api";
+  trigger: "manual" | "auto" | "poll" | "webhook" | "rollback" | "selfHeal" | "api";
   user: string | { id?: string; name?: string; username?: string } | null;
   status: DeploymentStatus;
   startedAt: string | null;

@@ -1,6 +1,7 @@
 import { keepPreviousData, queryOptions, useQuery } from "@tanstack/react-query";
 import { useEffect } from "react";
 import { call, listAll, type Listing } from "@/api/client";
+import { refsOf, type SchemaSet } from "@/api/schema";
 import type { Application, Container, Node, Repository, Task } from "@/api/types";
 import { listen } from "./bind";
 import { reconcile, useLive, type Kind } from "./store";
@@ -32,12 +33,24 @@ async function freshOne<T extends { id: string }>(kind: Kind, load: () => Promis
   return reconcile(kind, [data], startedAt)[0] ?? data;
 }
 
+/** A schema and, level by level, what it refers to. */
+async function loadSchema(name: string, signal: AbortSignal): Promise<SchemaSet> {
+  const all: SchemaSet["all"] = {};
+  for (let next = [name]; next.length; ) {
+    const read = await Promise.all(next.map((kind) => call("GET /schemas/{kind}", { path: { kind }, signal })));
+    next.forEach((kind, i) => (all[kind] = read[i] ?? {}));
+    next = [...new Set(read.flatMap(refsOf))].filter((kind) => !all[kind]);
+  }
+  return { name, all };
+}
+
 // Events keep these caches true, so a mounted view never refetches by time.
 const live = { staleTime: 30_000 } as const;
 
 export const queries = {
   me: () => queryOptions({ queryKey: ["me"], queryFn: ({ signal }) => call("GET /auth/me", { signal }), staleTime: Infinity, retry: false }),
   info: () => queryOptions({ queryKey: ["info"], queryFn: ({ signal }) => call("GET /info", { signal }), staleTime: Infinity }),
+  schema: (name: string) => queryOptions({ queryKey: ["schema", name], queryFn: ({ signal }) => loadSchema(name, signal), staleTime: Infinity, retry: false }),
   projects: () => queryOptions({ queryKey: ["projects"], queryFn: ({ signal }) => listAll("GET /projects", { signal }), ...live }),
   applications: (project?: string) =>
     queryOptions({

@@ -1,6 +1,6 @@
 import { Alert, Box, Button } from "@mui/material";
 import { useQuery } from "@tanstack/react-query";
-import { GitCommitHorizontal, History, RotateCcw, Webhook, Bot, User, HeartPulse } from "lucide-react";
+import { GitCommitHorizontal, History, RefreshCw, RotateCcw, Webhook, Bot, User, HeartPulse } from "lucide-react";
 import { useState, type ReactNode } from "react";
 import { call } from "@/api/client";
 import { activeOperation, actorName, placeText } from "@/api/text";
@@ -20,10 +20,11 @@ import { groupPlan } from "./plan";
 import { PlanView } from "./PlanView";
 
 const TRIGGERS: Record<Deployment["trigger"], [string, ReactNode]> = {
-  manual: ["by hand", <User key="i" size={13} />],
-  api: ["by API", <Bot key="i" size={13} />],
+  manual: ["manual", <User key="i" size={13} />],
+  api: ["manual, by API", <Bot key="i" size={13} />],
   auto: ["automatic", <Bot key="i" size={13} />],
-  webhook: ["by push", <Webhook key="i" size={13} />],
+  poll: ["poll", <RefreshCw key="i" size={13} />],
+  webhook: ["webhook", <Webhook key="i" size={13} />],
   rollback: ["rollback", <RotateCcw key="i" size={13} />],
   selfHeal: ["self-heal", <HeartPulse key="i" size={13} />],
 };

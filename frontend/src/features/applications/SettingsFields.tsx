@@ -2,7 +2,7 @@ import { Box, FormControlLabel, FormHelperText, MenuItem, Switch, TextField } fr
 import { useQuery } from "@tanstack/react-query";
 import { Controller, type Control, type FieldErrors, type UseFormRegister } from "react-hook-form";
 import { queries } from "@/live/queries";
-import { parseVariables } from "@/ui/forms/errors";
+import { ENV_RIGHT, Hidden } from "@/ui/hidden";
 import type { Settings } from "./settings";
 
 const mono = { fontFamily: "var(--df-mono)", fontSize: 13 };
@@ -14,19 +14,19 @@ const SWITCHES: { name: "automated" | "prune" | "selfHeal"; label: string; hint:
 ];
 
 /** The part of an application's form that can be edited later too. */
-export function SettingsFields<T extends Settings>({ register, control, errors }: { register: UseFormRegister<T>; control: Control<T>; errors: FieldErrors<T> }) {
+export function SettingsFields<T extends Settings>({ register, control, errors, hidden }: { register: UseFormRegister<T>; control: Control<T>; errors: FieldErrors<T>; /** Names of variables whose values are not for this reader. */ hidden?: string[] }) {
   const { data: nodes } = useQuery(queries.nodes());
   const reg = register as unknown as UseFormRegister<Settings>;
   const ctl = control as unknown as Control<Settings>;
   const err = errors as FieldErrors<Settings>;
-  const text = (name: "branch" | "path" | "environment", label: string, rules: object, hint?: string) => (
-    <TextField label={label} error={!!err[name]} helperText={err[name]?.message ?? hint} slotProps={{ inputLabel: { shrink: true } }} {...reg(name, rules)} />
+  const text = (name: "branch" | "path" | "environment", label: string, hint?: string) => (
+    <TextField label={label} error={!!err[name]} helperText={err[name]?.message ?? hint} slotProps={{ inputLabel: { shrink: true } }} {...reg(name)} />
   );
   return (
     <>
       <Box sx={{ display: "grid", gridTemplateColumns: { xs: "1fr", sm: "1fr 1fr" }, gap: 2 }}>
-        {text("branch", "Branch", {}, "Empty: the repository's default branch")}
-        {text("path", "Folder", {}, "Where the compose files lie. Empty: the top")}
+        {text("branch", "Branch", "Empty: the repository's default branch")}
+        {text("path", "Folder", "Where the compose files lie. Empty: the top")}
         <TextField label="Compose files" multiline minRows={2} error={!!err.composeFiles} helperText={err.composeFiles?.message ?? "One a line, later ones override. Empty: found by name"} slotProps={{ input: { sx: mono }, inputLabel: { shrink: true } }} {...reg("composeFiles")} />
         <Controller
           control={ctl}
@@ -41,17 +41,33 @@ export function SettingsFields<T extends Settings>({ register, control, errors }
             </TextField>
           )}
         />
-        {text("environment", "Environment", { required: "Enter a name, such as production." })}
+        {text("environment", "Environment", "Shown with the application, such as production")}
       </Box>
-      <TextField
-        label="Variables"
-        multiline
-        minRows={3}
-        error={!!err.variables}
-        helperText={err.variables?.message ?? "NAME=value, one a line; used where the compose file says ${NAME}"}
-        slotProps={{ input: { sx: mono }, inputLabel: { shrink: true } }}
-        {...reg("variables", { validate: (v) => parseVariables(v).error ?? true })}
-      />
+      {hidden?.length ? (
+        <Box component="section" aria-label="Variables" sx={{ border: "1px solid var(--df-line)", borderRadius: 1, p: 1.5 }}>
+          <Box sx={{ fontSize: 12.5, color: "var(--df-muted)", mb: 1 }}>
+            Variables. Their values need the right <code className="df-mono">{ENV_RIGHT}</code>; they stay as they are.
+          </Box>
+          <Box sx={{ display: "grid", gridTemplateColumns: "max-content auto", columnGap: 2, rowGap: 0.5, justifyContent: "start", fontSize: 13 }}>
+            {hidden.map((name) => (
+              <Box key={name} sx={{ display: "contents" }}>
+                <span className="df-mono">{name}</span>
+                <Hidden />
+              </Box>
+            ))}
+          </Box>
+        </Box>
+      ) : (
+        <TextField
+          label="Variables"
+          multiline
+          minRows={3}
+          error={!!err.variables}
+          helperText={err.variables?.message ?? 'NAME=value, one a line; used where the compose file says ${NAME}. A value of several lines goes in quotes: "one\\ntwo"'}
+          slotProps={{ input: { sx: mono }, inputLabel: { shrink: true } }}
+          {...reg("variables")}
+        />
+      )}
       <Box sx={{ display: "grid", gap: 1 }}>
         {SWITCHES.map((s) => (
           <Controller

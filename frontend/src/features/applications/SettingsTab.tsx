@@ -1,54 +1,23 @@
-import { Alert, Box, Button, Checkbox, Dialog, DialogActions, DialogContent, DialogTitle, FormControlLabel, Radio, RadioGroup } from "@mui/material";
+import { Alert, Box, Button, Checkbox, FormControlLabel } from "@mui/material";
 import { useQuery, useQueryClient } from "@tanstack/react-query";
 import { useEffect, useState } from "react";
-import { useForm } from "react-hook-form";
-import { useBlocker, useNavigate } from "react-router";
+import { useNavigate } from "react-router";
 import { ApiError, call, taskIdOf } from "@/api/client";
-import type { Application } from "@/api/types";
+import { placeText } from "@/api/text";
+import type { Application, ApplicationInput } from "@/api/types";
 import { queries, useCan } from "@/live/queries";
 import { Card, Facts, Id, RelTime } from "@/ui/atoms";
 import { ConfirmDialog } from "@/ui/dialogs";
-import { titleCase, valueText } from "@/ui/format";
-import { applyErrors } from "@/ui/forms/errors";
+import { ConflictDialog } from "@/ui/forms/ConflictDialog";
+import { changedKeys, merge, type Merge, type Model } from "@/ui/forms/merge";
+import { ModelSwitch, ModelYaml } from "@/ui/forms/ModelSwitch";
+import { Unsaved } from "@/ui/forms/Unsaved";
+import { useModelForm } from "@/ui/forms/useModelForm";
+import { isHidden } from "@/ui/hidden";
 import { watchTask } from "@/ui/tasks";
 import { notify } from "@/ui/toasts";
-import { merge, type Conflict } from "./merge";
-import { inputOf, POINTERS, settingsOf, type Settings } from "./settings";
+import { modelOf, settingsShape } from "./settings";
 import { SettingsFields } from "./SettingsFields";
-
-const KNOWN = ["branch", "path", "composeFiles", "nodeId", ...Object.keys(POINTERS)];
-
-function ConflictDialog({ conflicts, onClose, onResolve }: { conflicts: Conflict[]; onClose: () => void; onResolve: (choice: Record<string, "mine" | "theirs">) => void }) {
-  const [choice, setChoice] = useState<Record<string, "mine" | "theirs">>(() => Object.fromEntries(conflicts.map((c) => [c.path, "mine"])));
-  return (
-    <Dialog open onClose={onClose} maxWidth="sm" fullWidth>
-      <DialogTitle>Somebody else saved first</DialogTitle>
-      <DialogContent sx={{ display: "grid", gap: 2 }}>
-        <span>{conflicts.length ? "These settings were changed on both sides. All others were merged." : "Their changes and yours touch different settings and were merged. Save the result?"}</span>
-        {conflicts.map((c) => (
-          <Box key={c.path} sx={{ border: "1px solid var(--df-line)", borderRadius: 1, p: 1.5 }}>
-            <Box sx={{ fontWeight: 600, fontSize: 13 }}>{titleCase(c.path)}</Box>
-            <Box sx={{ fontSize: 12.5, color: "var(--df-muted)" }}>
-              was <span className="df-mono">{valueText(c.base)}</span>
-            </Box>
-            <RadioGroup value={choice[c.path]} onChange={(e) => setChoice({ ...choice, [c.path]: e.target.value as "mine" | "theirs" })}>
-              <FormControlLabel value="mine" control={<Radio size="small" />} label={<span>Yours: <span className="df-mono">{valueText(c.mine)}</span></span>} />
-              <FormControlLabel value="theirs" control={<Radio size="small" />} label={<span>Theirs: <span className="df-mono">{valueText(c.theirs)}</span></span>} />
-            </RadioGroup>
-          </Box>
-        ))}
-      </DialogContent>
-      <DialogActions>
-        <Button color="inherit" onClick={onClose}>
-          Cancel
-        </Button>
-        <Button variant="contained" onClick={() => onResolve(choice)}>
-          Save merged
-        </Button>
-      </DialogActions>
-    </Dialog>
-  );
-}
 
 function DeleteCard({ app }: { app: Application }) {
   const [open, setOpen] = useState(false);
@@ -106,93 +75,97 @@ function DeleteCard({ app }: { app: Application }) {
   );
 }
 
+function Identity({ app }: { app: Application }) {
+  return (
+    <Card title="Identity">
+      <Facts
+        rows={[
+          ["Id", <Id key="i" value={app.id} label="application id" />],
+          ["Repository", app.repository.url],
+          ["Manifest", app.manifestPath ? <span key="m" className="df-mono">{placeText({ file: app.manifestPath, line: app.manifestLine })}</span> : "none; described here"],
+          ["Version", String(app.version)],
+          ["Created", <RelTime key="c" time={app.createdAt} />],
+          ["Changed", <RelTime key="u" time={app.updatedAt} />],
+        ]}
+      />
+    </Card>
+  );
+}
+
 export default function SettingsTab({ app }: { app: Application }) {
   const client = useQueryClient();
   const can = useCan();
-  const editable = can("application:update");
-  const [base, setBase] = useState(app);
-  const [error, setError] = useState<string | null>(null);
-  const [conflict, setConflict] = useState<{ theirs: Application; merged: Settings; conflicts: Conflict[] } | null>(null);
-  const { register, control, handleSubmit, formState, reset, getValues, setError: setField } = useForm<Settings>({ defaultValues: settingsOf(app) });
-  const dirty = formState.isDirty;
-  const blocker = useBlocker(({ currentLocation, nextLocation }) => dirty && currentLocation.pathname !== nextLocation.pathname);
-  useEffect(() => {
-    // Someone else's change shows at once while nothing is edited here.
-    if (!dirty && app.version !== base.version) {
-      setBase(app);
-      reset(settingsOf(app));
-    }
-  }, [app, base.version, dirty, reset]);
-  useEffect(() => {
-    if (!dirty) return;
-    const stay = (e: BeforeUnloadEvent) => e.preventDefault();
-    window.addEventListener("beforeunload", stay);
-    return () => window.removeEventListener("beforeunload", stay);
-  }, [dirty]);
+  const fromGit = app.origin === "git";
+  const editable = can("application:update") && !fromGit;
+  const [base, setBase] = useState({ version: app.version, model: modelOf(app) });
+  const [conflict, setConflict] = useState<{ theirs: Application; merge: Merge } | null>(null);
+  const hidden = Object.entries(app.environment.variables ?? {}).flatMap(([name, value]) => (isHidden(value) ? [name] : []));
 
-  const save = async (settings: Settings, version: number) => {
-    setError(null);
+  const save = async (wanted: Model, from: { version: number; model: Model }) => {
     try {
-      const saved = await call("PATCH /applications/{id}", { path: { id: app.id }, ifMatch: version, body: inputOf(settings) });
+      // Only what was changed is sent: what this form does not know, or may not see, stays.
+      const saved = await call("PATCH /applications/{id}", { path: { id: app.id }, ifMatch: from.version, body: changedKeys(from.model, wanted) as Partial<ApplicationInput> });
       client.setQueryData(queries.application(app.id).queryKey, saved);
-      setBase(saved);
-      reset(settingsOf(saved));
+      setBase({ version: saved.version, model: modelOf(saved) });
+      model.reset(modelOf(saved));
       setConflict(null);
       notify({ severity: "success", title: "Settings saved" });
     } catch (e) {
-      if (e instanceof ApiError && e.status === 412) {
-        const theirs = await call("GET /applications/{id}", { path: { id: app.id } });
-        setConflict({ theirs, ...merge(settingsOf(base), settings, settingsOf(theirs)) });
-      } else {
+      if (!(e instanceof ApiError) || e.status !== 412) {
         setConflict(null);
-        setError(applyErrors(e, (path, err) => setField((POINTERS[path] ?? path) as keyof Settings, err), KNOWN));
+        throw e;
       }
+      const theirs = await call("GET /applications/{id}", { path: { id: app.id } });
+      setConflict({ theirs, merge: merge(base.model, wanted, modelOf(theirs)) });
     }
   };
-  const resolve = (choice: Record<string, "mine" | "theirs">) => {
+  const model = useModelForm(settingsShape, base.model, (wanted) => save(wanted, base));
+  const { dirty, reset } = model;
+  useEffect(() => {
+    // Someone else's change shows at once while nothing is edited here.
+    if (dirty || app.version === base.version) return;
+    setBase({ version: app.version, model: modelOf(app) });
+    reset(modelOf(app));
+  }, [app, base.version, dirty, reset]);
+  const resolve = async (merged: Model) => {
     if (!conflict) return;
-    const settings = { ...conflict.merged };
-    for (const c of conflict.conflicts) if (choice[c.path] === "theirs") Object.assign(settings, { [c.path]: c.theirs });
-    void save(settings, conflict.theirs.version);
+    const from = { version: conflict.theirs.version, model: modelOf(conflict.theirs) };
+    setBase(from);
+    model.rebase(from.model, merged);
+    await model.send(merged, (wanted) => save(wanted, from));
   };
+  const { register, control, formState } = model.form;
   return (
     <Box sx={{ display: "grid", gap: 2, maxWidth: 860 }}>
-      <Card title="Settings">
-        <Box component="form" noValidate onSubmit={(e: React.FormEvent) => void handleSubmit((s) => save(s, base.version))(e)}>
-          <Box component="fieldset" disabled={!editable} sx={{ border: 0, p: 0, m: 0, display: "grid", gap: 2 }}>
-            {error && <Alert severity="error">{error}</Alert>}
-            {dirty && app.version !== base.version && <Alert severity="info">Somebody saved a newer version while you edit. Saving will merge the two.</Alert>}
-            <SettingsFields register={register} control={control} errors={formState.errors} />
-            {editable && (
-              <Box sx={{ display: "flex", gap: 1 }}>
-                <Button type="submit" variant="contained" disabled={!dirty} loading={formState.isSubmitting}>
-                  Save
-                </Button>
-                <Button color="inherit" disabled={!dirty} onClick={() => reset(settingsOf(base))}>
-                  Undo changes
-                </Button>
-              </Box>
-            )}
-          </Box>
+      <Card title="Settings" action={<ModelSwitch model={model} />}>
+        <Box component="form" noValidate onSubmit={(e: React.FormEvent) => void model.submit(e)} sx={{ display: "grid", gap: 2 }}>
+          {fromGit && <Alert severity="info">This application is described in the repository, in <code className="df-mono">{placeText({ file: app.manifestPath, line: app.manifestLine }) ?? "its manifest"}</code>. Change it there.</Alert>}
+          {!fromGit && !editable && <Alert severity="info">You can read these settings. Changing them needs the right <code className="df-mono">application:update</code>.</Alert>}
+          {model.error && <Alert severity="error">{model.error}</Alert>}
+          {dirty && app.version !== base.version && <Alert severity="info">Somebody saved a newer version while you edit. Saving merges the two and shows you the result first.</Alert>}
+          {model.mode === "yaml" ? (
+            <ModelYaml model={model} label="Settings as YAML" readOnly={!editable} />
+          ) : (
+            <Box component="fieldset" disabled={!editable} sx={{ border: 0, p: 0, m: 0, minWidth: 0, display: "grid", gap: 2 }}>
+              <SettingsFields register={register} control={control} errors={formState.errors} hidden={hidden} />
+            </Box>
+          )}
+          {editable && (
+            <Box sx={{ display: "flex", gap: 1 }}>
+              <Button type="submit" variant="contained" disabled={!dirty} loading={model.busy}>
+                Save
+              </Button>
+              <Button color="inherit" disabled={!dirty} onClick={() => reset(base.model)}>
+                Undo changes
+              </Button>
+            </Box>
+          )}
         </Box>
       </Card>
-      <Card title="Identity">
-        <Facts
-          rows={[
-            ["Id", <Id key="i" value={app.id} label="application id" />],
-            ["Repository", app.repository.url],
-            ["Manifest", app.manifestPath ?? "none; described here"],
-            ["Version", String(app.version)],
-            ["Created", <RelTime key="c" time={app.createdAt} />],
-            ["Changed", <RelTime key="u" time={app.updatedAt} />],
-          ]}
-        />
-      </Card>
-      {can("application:delete") && <DeleteCard app={app} />}
-      {conflict && <ConflictDialog conflicts={conflict.conflicts} onClose={() => (reset(getValues(), { keepDefaultValues: true }), setConflict(null))} onResolve={resolve} />}
-      <ConfirmDialog open={blocker.state === "blocked"} title="Leave without saving?" verb="Leave" onClose={() => blocker.state === "blocked" && blocker.reset()} onConfirm={() => (blocker.state === "blocked" ? blocker.proceed() : undefined)}>
-        Your changes to the settings of {app.name} are not saved.
-      </ConfirmDialog>
+      <Identity app={app} />
+      {can("application:delete") && !fromGit && <DeleteCard app={app} />}
+      {conflict && <ConflictDialog merge={conflict.merge} busy={model.busy} onClose={() => setConflict(null)} onResolve={(m) => void resolve(m)} />}
+      <Unsaved dirty={dirty} what={`Your change to the settings of ${app.name}`} />
     </Box>
   );
 }

@@ -2,7 +2,6 @@ import { render, screen, within } from "@testing-library/react";
 import userEvent from "@testing-library/user-event";
 import { describe, expect, it, vi } from "vitest";
 import type { Plan, PlanOp, ResourceNode } from "@/api/types";
-import { merge } from "./merge";
 import { chosenServices, groupPlan } from "./plan";
 import { PlanView } from "./PlanView";
 import { place, visible } from "./treeLayout";
@@ -44,19 +43,6 @@ describe("plan", () => {
     await userEvent.click(api.getByRole("checkbox"));
     expect(onToggle).toHaveBeenCalledWith("api");
     expect(within(screen.getByRole("region", { name: "Shared" })).queryByRole("checkbox")).toBeNull();
-  });
-});
-
-describe("merge of settings", () => {
-  it("takes one-sided changes and reports two-sided ones", () => {
-    const base = { branch: "main", path: ".", prune: false };
-    const { merged, conflicts } = merge(base, { ...base, branch: "dev", prune: true }, { ...base, branch: "release", path: "deploy" });
-    expect(merged).toEqual({ branch: "dev", path: "deploy", prune: true });
-    expect(conflicts).toEqual([{ path: "branch", base: "main", mine: "dev", theirs: "release" }]);
-  });
-
-  it("sees no conflict in equal changes", () => {
-    expect(merge({ a: 1 }, { a: 2 }, { a: 2 }).conflicts).toEqual([]);
   });
 });
 

@@ -1,5 +1,8 @@
-import type { Application, ApplicationInput } from "@/api/types";
+import type { Application } from "@/api/types";
 import { parseVariables, variablesText } from "@/ui/forms/errors";
+import { withValue, type Model } from "@/ui/forms/merge";
+import type { Shape } from "@/ui/forms/useModelForm";
+import { isHidden } from "@/ui/hidden";
 
 /** The editable settings as flat texts and switches, the form's own shape. */
 export interface Settings {
@@ -14,41 +17,104 @@ export interface Settings {
   selfHeal: boolean;
 }
 
-/** Where the server's JSON pointers land in the form. */
-export const POINTERS: Record<string, string> = {
-  environment: "environment",
-  "environment.name": "environment",
-  "environment.variables": "variables",
-  "syncPolicy.automated": "automated",
-  "syncPolicy.prune": "prune",
-  "syncPolicy.selfHeal": "selfHeal",
-};
+export interface NewSettings extends Settings {
+  name: string;
+  projectId: string;
+  repositoryId: string;
+}
 
-export const settingsOf = (a: Application): Settings => ({
-  branch: a.branch,
-  path: a.path,
-  composeFiles: (a.composeFiles ?? []).join("\n"),
-  nodeId: a.node?.id ?? "",
-  environment: a.environment.name,
-  variables: variablesText(a.environment.variables),
-  automated: a.syncPolicy.automated,
-  prune: a.syncPolicy.prune,
-  selfHeal: a.syncPolicy.selfHeal,
-});
+const text = (v: unknown) => (typeof v === "string" ? v : "");
+const part = (v: unknown): Model => (typeof v === "object" && v !== null && !Array.isArray(v) ? (v as Model) : {});
 
-export const listOf = (text: string): string[] =>
-  text
-    .split(/[\n,]/)
+export const listOf = (lines: string): string[] =>
+  lines
+    .split("\n")
     .map((s) => s.trim())
     .filter(Boolean);
 
-export function inputOf(s: Settings): Omit<ApplicationInput, "name" | "projectId" | "repositoryId"> {
+export function settingsOf(model: Model): Settings {
+  const environment = part(model.environment);
+  const policy = part(model.syncPolicy);
   return {
-    branch: s.branch,
-    path: s.path,
-    composeFiles: listOf(s.composeFiles),
-    nodeId: s.nodeId || undefined,
-    environment: { name: s.environment, variables: parseVariables(s.variables).variables },
-    syncPolicy: { automated: s.automated, prune: s.prune, selfHeal: s.selfHeal },
+    branch: text(model.branch),
+    path: text(model.path),
+    composeFiles: (Array.isArray(model.composeFiles) ? model.composeFiles : []).join("\n"),
+    nodeId: text(model.nodeId),
+    environment: text(environment.name),
+    variables: variablesText(part(environment.variables)),
+    automated: policy.automated === true,
+    prune: policy.prune === true,
+    selfHeal: policy.selfHeal === true,
+  };
+}
+
+/** Sets a value that has a default: a key that is absent stays absent while the field says the default. */
+function put(model: Model, path: string[], value: unknown, none: boolean): Model {
+  const old = path.reduce<unknown>((m, key) => part(m)[key], model);
+  return none && old === undefined ? model : withValue(model, path, value);
+}
+
+export function layOver(s: Settings, base: Model): Model {
+  const list = listOf(s.composeFiles);
+  const { variables } = parseVariables(s.variables);
+  let m = put(base, ["branch"], s.branch.trim(), !s.branch.trim());
+  m = put(m, ["path"], s.path.trim(), !s.path.trim());
+  m = put(m, ["composeFiles"], list, !list.length);
+  m = withValue(m, ["nodeId"], s.nodeId || undefined);
+  m = put(m, ["environment", "name"], s.environment.trim(), false);
+  m = put(m, ["environment", "variables"], variables, !Object.keys(variables).length);
+  for (const key of ["automated", "prune", "selfHeal"] as const) m = put(m, ["syncPolicy", key], s[key], !s[key]);
+  return m;
+}
+
+const FIELDS = {
+  "/branch": "branch",
+  "/path": "path",
+  "/composeFiles": "composeFiles",
+  "/nodeId": "nodeId",
+  "/environment": "environment",
+  "/environment/name": "environment",
+  "/environment/variables": "variables",
+  "/syncPolicy": "automated",
+  "/syncPolicy/automated": "automated",
+  "/syncPolicy/prune": "prune",
+  "/syncPolicy/selfHeal": "selfHeal",
+} as const;
+
+const check = (s: Settings) => ({ variables: parseVariables(s.variables).error ?? undefined });
+const words = { "format /environment/name": "Enter a name such as production: lower-case letters, digits and inner dashes." };
+
+export const settingsShape: Shape<Settings> = { schema: "ApplicationUpdate", toFields: settingsOf, toModel: layOver, fields: FIELDS, check, words };
+
+export const newShape: Shape<NewSettings> = {
+  schema: "ApplicationCreate",
+  toFields: (m) => ({ ...settingsOf(m), name: text(m.name), projectId: text(m.projectId), repositoryId: text(m.repositoryId) }),
+  toModel: (s, base) => {
+    // The order people read it in; a missing id is a missing field, not an empty one.
+    const top: Model = { name: s.name || undefined, projectId: s.projectId || undefined, repositoryId: s.repositoryId || undefined };
+    const { name: _n, projectId: _p, repositoryId: _r, ...rest } = base;
+    return { ...Object.fromEntries(Object.entries(top).filter(([, v]) => v !== undefined)), ...layOver(s, rest) };
+  },
+  fields: { ...FIELDS, "/name": "name", "/projectId": "projectId", "/repositoryId": "repositoryId" },
+  check,
+  words: { ...words, "required /name": "Enter a name.", "required /projectId": "Choose a project.", "required /repositoryId": "Choose or connect a repository.", "format /name": "Lower-case letters, digits and inner dashes only." },
+};
+
+/** What of an application can be edited, as the server takes it. */
+export function modelOf(a: Application): Model {
+  const hidden = Object.values(a.environment.variables ?? {}).some(isHidden);
+  return {
+    name: a.name,
+    ...(a.description ? { description: a.description } : {}),
+    ...(Object.keys(a.labels ?? {}).length ? { labels: a.labels } : {}),
+    projectId: a.projectId,
+    repositoryId: a.repository.id,
+    branch: a.branch,
+    path: a.path,
+    composeFiles: a.composeFiles ?? [],
+    ...(a.node ? { nodeId: a.node.id } : {}),
+    environment: { name: a.environment.name, ...(hidden ? {} : { variables: a.environment.variables ?? {} }) },
+    syncPolicy: a.syncPolicy,
+    ...(a.suspended ? { suspended: true } : {}),
   };
 }

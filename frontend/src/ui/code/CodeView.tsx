@@ -3,10 +3,9 @@ import { Copy, Download } from "lucide-react";
 import { useMemo, type ReactNode } from "react";
 import { copyText } from "../atoms";
 import { saveText } from "../save";
-import { highlight, type Language } from "./highlight";
+import { highlight, SYNTAX, type Language } from "./highlight";
 
 const MAX_LINES = 5_000;
-const COLOUR = { key: "var(--df-syn-key)", string: "var(--df-syn-string)", number: "var(--df-syn-number)", comment: "var(--df-syn-comment)", plain: undefined };
 
 /** Read-only source text with line numbers. */
 export function CodeView({ text, language, name, maxHeight = 640, toolbar }: { text: string; language: Language; name: string; maxHeight?: number | string; toolbar?: ReactNode }) {
@@ -36,7 +35,7 @@ export function CodeView({ text, language, name, maxHeight = 640, toolbar }: { t
             </Box>
             <Box component="code" sx={{ whiteSpace: "pre", pr: 2, font: "inherit" }}>
               {highlight(line, language).map((t, k) => (
-                <span key={k} style={{ color: COLOUR[t.kind] }}>
+                <span key={k} style={{ color: SYNTAX[t.kind] }}>
                   {t.text}
                 </span>
               ))}

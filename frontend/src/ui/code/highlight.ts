@@ -4,6 +4,8 @@ export interface Token {
   kind: "key" | "string" | "number" | "comment" | "plain";
 }
 
+export const SYNTAX = { key: "var(--df-syn-key)", string: "var(--df-syn-string)", number: "var(--df-syn-number)", comment: "var(--df-syn-comment)", plain: undefined };
+
 const YAML_LINE = /^(\s*(?:- )*)((?:"(?:[^"\\]|\\.)*"|'[^']*'|[^\s#:"'][^:#]*?))(:)(?=\s|$)(.*)$/;
 const NUMBER = /^-?\d+(?:\.\d+)?(?:e[+-]?\d+)?$/i;
 const JSON_PART = /("(?:[^"\\]|\\.)*")(\s*:)?|(-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?\b)|\b(true|false|null)\b/g;

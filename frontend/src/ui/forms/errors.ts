@@ -17,6 +17,9 @@ export function applyErrors<T extends FieldValues>(error: unknown, setError: Use
   return rest;
 }
 
+// A value that is more than one plain line is written as a JSON string; such a string that is meant as it stands, too.
+const quoted = (value: string) => /[\r\n]|^\s|\s$|^"/.test(value);
+
 /** "A=1" lines to an object; a line without a name is an error. */
 export function parseVariables(text: string): { variables: Record<string, string>; error: string | null } {
   const variables: Record<string, string> = {};
@@ -26,12 +29,21 @@ export function parseVariables(text: string): { variables: Record<string, string
     const at = line.indexOf("=");
     const name = at < 0 ? line : line.slice(0, at).trim();
     if (at < 0 || !/^[A-Za-z_][A-Za-z0-9_]*$/.test(name)) return { variables, error: `Line ${i + 1}: write NAME=value.` };
-    variables[name] = line.slice(at + 1);
+    if (name in variables) return { variables, error: `Line ${i + 1}: ${name} stands twice.` };
+    let value = line.slice(at + 1);
+    if (value.startsWith('"')) {
+      try {
+        value = String(JSON.parse(value));
+      } catch {
+        return { variables, error: `Line ${i + 1}: a value in quotes ends with a quote; write \\" for one inside.` };
+      }
+    }
+    variables[name] = value;
   }
   return { variables, error: null };
 }
 
-export const variablesText = (variables: Record<string, string> | undefined): string =>
+export const variablesText = (variables: Record<string, unknown> | undefined): string =>
   Object.entries(variables ?? {})
-    .map(([k, v]) => `${k}=${v}`)
+    .map(([k, v]) => `${k}=${quoted(String(v)) ? JSON.stringify(String(v)) : String(v)}`)
     .join("\n");

@@ -6,6 +6,7 @@ import type { AppDiff, Application, DiffChange } from "@/api/types";
 import { queries } from "@/live/queries";
 import { plural, valueText } from "@/ui/format";
 import { EmptyState, ErrorState, RowsSkeleton } from "@/ui/states";
+import { Hidden, isHidden } from "@/ui/hidden";
 import { useUrlState } from "@/ui/url";
 
 const cell = { px: 1.25, py: 0.75, minWidth: 0, overflowWrap: "anywhere", whiteSpace: "pre-wrap" } as const;
@@ -16,7 +17,7 @@ function Value({ value, side }: { value: unknown; side: "desired" | "live" }) {
   return (
     <Box className="df-mono" sx={{ ...cell, fontSize: 12.5, color: none ? "var(--df-muted)" : `var(--df-${tone})`, backgroundColor: none ? undefined : `var(--df-${tone}-soft)` }}>
       <span className="df-hidden">{side}: </span>
-      {none ? "not set" : typeof value === "string" ? value : JSON.stringify(value, null, 2)}
+      {none ? "not set" : isHidden(value) ? <Hidden /> : typeof value === "string" ? value : JSON.stringify(value, null, 2)}
     </Box>
   );
 }

@@ -13,6 +13,7 @@ export default function ManifestTab({ app }: { app: Application }) {
   const { data, error, refetch } = useQuery(queries.manifest(app.id));
   const [format, setFormat] = useUrlState("format", "yaml");
   const [file, setFile] = useUrlState("file", "rendered");
+  const [line] = useUrlState("line");
   const files = (Array.isArray(data?.files) ? data.files : []).map((f) => (typeof f === "string" ? { path: f, content: undefined } : f)).filter((f) => f.content !== undefined);
   const source = files.find((f) => f.path === file);
   const text = useMemo(() => {
@@ -29,6 +30,7 @@ export default function ManifestTab({ app }: { app: Application }) {
       name={source ? (source.path.split("/").pop() ?? source.path) : `${app.name}.${format}`}
       language={source ? "yaml" : format === "json" ? "json" : "yaml"}
       text={text}
+      mark={source && line ? Number(line) : undefined}
       maxHeight="max(420px, calc(100dvh - 320px))"
       toolbar={
         <Box sx={{ display: "flex", gap: 1, flexWrap: "wrap" }}>

@@ -4,6 +4,7 @@ import type { ReactNode } from "react";
 import { placeText } from "@/api/text";
 import type { Cause, Plan, PlanOp } from "@/api/types";
 import { plural, titleCase, valueText } from "@/ui/format";
+import { Hidden, isHidden } from "@/ui/hidden";
 import type { GroupedPlan } from "./plan";
 
 const ICONS: Record<string, ReactNode> = {
@@ -44,11 +45,11 @@ function CauseLine({ cause }: { cause: Cause }) {
         <Box className="df-mono" sx={{ display: "flex", flexWrap: "wrap", alignItems: "center", gap: 0.75, color: "var(--df-text)", minWidth: 0 }}>
           {cause.path && <Box component="span" sx={{ color: "var(--df-muted)" }}>{cause.path}</Box>}
           <Box component="del" sx={{ textDecoration: "none", px: 0.75, borderRadius: "4px", backgroundColor: "var(--df-bad-soft)", color: "var(--df-bad)", overflowWrap: "anywhere" }}>
-            {valueText(cause.from)}
+            {isHidden(cause.from) ? <Hidden /> : valueText(cause.from)}
           </Box>
           <ArrowRight size={13} aria-label="to" />
           <Box component="ins" sx={{ textDecoration: "none", px: 0.75, borderRadius: "4px", backgroundColor: "var(--df-ok-soft)", color: "var(--df-ok)", overflowWrap: "anywhere" }}>
-            {valueText(cause.to)}
+            {isHidden(cause.to) ? <Hidden /> : valueText(cause.to)}
           </Box>
         </Box>
       )}
@@ -111,6 +112,9 @@ export function PlanView({ plan, grouped, off, onToggle }: Props) {
             ))}
           </Box>
         </Box>
+      )}
+      {onToggle && grouped.groups.filter((g) => g.service !== null).length > 1 && (
+        <Box sx={{ fontSize: 13, color: "var(--df-muted)" }}>Untick a service to leave it as it is. Services are synced as a whole: their operations need each other.</Box>
       )}
       {grouped.groups.map((g) => {
         const on = g.service === null || !off?.has(g.service);

@@ -1,9 +1,10 @@
 import { Box, Button, Tab, Tabs } from "@mui/material";
 import { useQuery } from "@tanstack/react-query";
 import { ExternalLink } from "lucide-react";
-import { useState } from "react";
+import { useEffect, useMemo, useState } from "react";
 import { Link } from "react-router";
 import type { Application, ResourceNode } from "@/api/types";
+import { placeText } from "@/api/text";
 import { queries } from "@/live/queries";
 import { Facts, Id, RelTime } from "@/ui/atoms";
 import { CodeView } from "@/ui/code/CodeView";
@@ -13,6 +14,7 @@ import { LogViewer } from "@/ui/logs/LogViewer";
 import { Peek } from "@/ui/peek";
 import { StatusChip, StatusIcon } from "@/ui/status";
 import { ServiceDiff } from "./DiffTab";
+import { provenanceOf, type Provenance, type SourceFile } from "./provenance";
 
 const TIME = /At$/;
 const ID = /(Id|Digest|sha)$/;
@@ -44,11 +46,58 @@ function ServiceChanges({ app, service }: { app: Application; service: string })
   return found?.changes.length ? <ServiceDiff service={found} /> : <Box sx={{ color: "var(--df-muted)", fontSize: 13 }}>No difference between the repository and what runs.</Box>;
 }
 
+/** Where the looked-at object is described; undefined while that is being found out. */
+function useProvenance(app: Application, node: ResourceNode): Provenance | null | undefined {
+  const { data: manifest, error } = useQuery(queries.manifest(app.id));
+  const [yaml, setYaml] = useState<typeof import("@/ui/forms/yaml/document") | null>(null);
+  useEffect(() => void import("@/ui/forms/yaml/document").then(setYaml), []);
+  return useMemo(() => {
+    if (error) return null;
+    if (!manifest || !yaml) return undefined;
+    const files = (Array.isArray(manifest.files) ? manifest.files : []).flatMap((f): SourceFile[] => (typeof f === "object" && f.content !== undefined ? [{ file: f.path, text: f.content, find: (pointer) => yaml.linesOf(f.content ?? "", pointer) }] : []));
+    return provenanceOf(node, manifest, files, app);
+  }, [manifest, error, yaml, node, app]);
+}
+
+const place = (o: { file: string; line: number }) => placeText(o) ?? o.file;
+
+function Places({ app, from }: { app: Application; from: Provenance }) {
+  return (
+    <Box sx={{ display: "grid", gap: 0.25 }}>
+      {from.origins.map((o) => (
+        <Box key={o.file} component={Link} to={`/applications/${app.id}/manifest?file=${encodeURIComponent(o.file)}&line=${o.line}`} className="df-mono" sx={{ color: "var(--df-accent)", textDecoration: "none", "&:hover": { textDecoration: "underline" } }}>
+          {place(o)}
+        </Box>
+      ))}
+      {from.variables.map((v) => (
+        <Box key={v.name} sx={{ color: "var(--df-muted)", fontSize: 12.5 }}>
+          <span className="df-mono">{v.name}</span> from {v.from}
+        </Box>
+      ))}
+    </Box>
+  );
+}
+
+function Source({ from }: { from: Provenance }) {
+  return (
+    <Box sx={{ display: "grid", gap: 1.5 }}>
+      {from.origins.map((o, i) => (
+        <Box key={o.file}>
+          <CodeView name={place(o)} language="yaml" text={o.lines.join("\n")} first={o.line} maxHeight="calc(100dvh - 230px)" />
+          {i < from.origins.length - 1 && <Box sx={{ mt: 0.5, fontSize: 12.5, color: "var(--df-muted)" }}>overridden by the next file</Box>}
+        </Box>
+      ))}
+      {from.variables.length > 0 && <Facts rows={from.variables.map((v) => [v.name, `from ${v.from}`])} />}
+    </Box>
+  );
+}
+
 /** One object of the tree, looked at from the side. */
 export function ResourcePeek({ app, node, all, onClose, onOpen }: { app: Application; node: ResourceNode; all: ResourceNode[]; onClose: () => void; onOpen: (id: string) => void }) {
   const [tab, setTab] = useState("summary");
+  const from = useProvenance(app, node);
   const containerId = node.kind === "container" ? String(node.details?.containerId ?? node.id) : null;
-  const tabs = ["summary", ...(containerId ? ["logs"] : []), ...(node.kind === "service" ? ["diff"] : []), "yaml"];
+  const tabs = ["summary", ...(containerId ? ["logs"] : []), ...(node.kind === "service" ? ["diff"] : []), ...(from ? ["source"] : []), "yaml"];
   const shown = tabs.includes(tab) ? tab : "summary";
   const kids = all.filter((n) => n.parentIds.includes(node.id));
   const sync = syncOf(node);
@@ -81,7 +130,7 @@ export function ResourcePeek({ app, node, all, onClose, onOpen }: { app: Applica
         {shown === "summary" && (
           <Box sx={{ display: "grid", gap: 2 }}>
             {node.health?.reason && <Box sx={{ fontSize: 13 }}>{node.health.reason}</Box>}
-            <Facts rows={[["Kind", node.kind], ...Object.entries(node.details ?? {}).map(([k, v]): [string, React.ReactNode] => [titleCase(k), detail(k, v)])]} />
+            <Facts rows={[["Kind", node.kind], ...(from ? [["Described in", <Places key="p" app={app} from={from} />] as [string, React.ReactNode]] : []), ...Object.entries(node.details ?? {}).map(([k, v]): [string, React.ReactNode] => [titleCase(k), detail(k, v)])]} />
             {kids.length > 0 && (
               <Box>
                 <Box sx={{ fontWeight: 600, fontSize: 13, mb: 0.5 }}>Contains</Box>
@@ -100,6 +149,7 @@ export function ResourcePeek({ app, node, all, onClose, onOpen }: { app: Applica
         )}
         {shown === "logs" && containerId && <LogViewer key={containerId} containerId={containerId} name={node.name} height="calc(100dvh - 140px)" />}
         {shown === "diff" && <ServiceChanges app={app} service={node.name} />}
+        {shown === "source" && from && <Source from={from} />}
         {shown === "yaml" && <CodeView name={`${node.name}.yaml`} language="yaml" text={toYaml({ kind: node.kind, name: node.name, health: node.health, sync: node.sync, ...node.details })} maxHeight="calc(100dvh - 190px)" />}
       </Box>
     </Peek>

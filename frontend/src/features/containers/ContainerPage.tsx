@@ -5,6 +5,7 @@ import { useParams } from "react-router";
 import { queries, useTopics } from "@/live/queries";
 import { Card, Facts, Id, RelTime } from "@/ui/atoms";
 import { CodeView } from "@/ui/code/CodeView";
+import { Hidden, isHidden } from "@/ui/hidden";
 import { LogViewer } from "@/ui/logs/LogViewer";
 import { Fact, PageBody, PageHeader, PageTabs } from "@/ui/page";
 import { ErrorState, RowsSkeleton } from "@/ui/states";
@@ -54,7 +55,7 @@ function Summary({ data }: { data: Inspect }) {
         />
         {!networks.length && !data.Mounts?.length && none}
       </Card>
-      <Card title="Environment">{c?.Env?.length ? <Facts width={200} rows={c.Env.map((e) => [e.split("=")[0] ?? e, mono(e.slice(e.indexOf("=") + 1))])} /> : none}</Card>
+      <Card title="Environment">{c?.Env?.length ? <Facts width={200} rows={c.Env.map((e) => [e.split("=")[0] ?? e, isHidden(e.slice(e.indexOf("=") + 1)) ? <Hidden key={e} /> : mono(e.slice(e.indexOf("=") + 1))])} /> : none}</Card>
       <Card title="Labels">{Object.keys(c?.Labels ?? {}).length ? <Facts width={260} rows={Object.entries(c?.Labels ?? {}).map(([k, v]) => [k, mono(v)])} /> : none}</Card>
     </Box>
   );

@@ -1,6 +1,6 @@
 import { Box, Button } from "@mui/material";
 import { Copy, Download } from "lucide-react";
-import { useMemo, type ReactNode } from "react";
+import { useEffect, useMemo, useRef, type ReactNode } from "react";
 import { copyText } from "../atoms";
 import { saveText } from "../save";
 import { highlight, SYNTAX, type Language } from "./highlight";
@@ -8,7 +8,13 @@ import { highlight, SYNTAX, type Language } from "./highlight";
 const MAX_LINES = 5_000;
 
 /** Read-only source text with line numbers. */
-export function CodeView({ text, language, name, maxHeight = 640, toolbar }: { text: string; language: Language; name: string; maxHeight?: number | string; toolbar?: ReactNode }) {
+export function CodeView({ text, language, name, maxHeight = 640, toolbar, first = 1, mark }: { text: string; language: Language; name: string; maxHeight?: number | string; toolbar?: ReactNode; /** Number of the first line. */ first?: number; /** Number of a line to point out. */ mark?: number }) {
+  const view = useRef<HTMLDivElement>(null);
+  useEffect(() => {
+    const el = view.current;
+    const line = mark !== undefined ? el?.children[mark - first] : undefined;
+    if (el && line instanceof HTMLElement) el.scrollTop = line.offsetTop - el.offsetTop - el.clientHeight / 3;
+  }, [mark, first, text]);
   const lines = useMemo(() => text.split("\n"), [text]);
   const shown = lines.length > MAX_LINES ? lines.slice(0, MAX_LINES) : lines;
   return (
@@ -27,11 +33,11 @@ export function CodeView({ text, language, name, maxHeight = 640, toolbar }: { t
           Download
         </Button>
       </Box>
-      <Box tabIndex={0} role="region" aria-label={name} className="df-mono" sx={{ maxHeight, overflow: "auto", py: 1, fontSize: 12.5, lineHeight: "20px", tabSize: 2 }}>
+      <Box ref={view} tabIndex={0} role="region" aria-label={name} className="df-mono" sx={{ maxHeight, overflow: "auto", py: 1, fontSize: 12.5, lineHeight: "20px", tabSize: 2 }}>
         {shown.map((line, i) => (
-          <Box key={i} sx={{ display: "flex", minWidth: "max-content", "&:hover": { backgroundColor: "var(--df-hover)" } }}>
+          <Box key={i} aria-current={i + first === mark ? "location" : undefined} sx={{ display: "flex", minWidth: "max-content", ...(i + first === mark && { backgroundColor: "var(--df-selected)", boxShadow: "inset 2px 0 0 var(--df-accent)" }), "&:hover": { backgroundColor: "var(--df-hover)" } }}>
             <Box aria-hidden sx={{ width: 52, pr: 2, textAlign: "right", color: "var(--df-syn-comment)", userSelect: "none", flex: "none" }}>
-              {i + 1}
+              {i + first}
             </Box>
             <Box component="code" sx={{ whiteSpace: "pre", pr: 2, font: "inherit" }}>
               {highlight(line, language).map((t, k) => (

@@ -51,6 +51,21 @@ export function parseYaml(text: string): Parsed {
   return { value, problems, placeOf };
 }
 
+/** The first and last line of a value with its key; null when the text does not have it. */
+export function linesOf(text: string, pointer: string): { from: number; to: number } | null {
+  const lines = new LineCounter();
+  const doc = parseDocument(text, { lineCounter: lines, prettyErrors: false, logLevel: "silent" });
+  const path = pointerPath(pointer);
+  const parent = path.length > 1 ? doc.getIn(path.slice(0, -1), true) : doc.contents;
+  if (!isCollection(parent)) return null;
+  const pair = parent.items.find((i) => String((i as { key?: { value?: unknown } }).key?.value) === path.at(-1)) as { key?: unknown; value?: unknown } | undefined;
+  if (!isNode(pair?.key) || !pair.key.range) return null;
+  const end = isNode(pair.value) && pair.value.range ? pair.value.range[1] : pair.key.range[1];
+  const from = lines.linePos(pair.key.range[0]).line;
+  // A block ends at the beginning of the line after it.
+  return { from, to: Math.max(from, lines.linePos(Math.max(0, end - 1)).line) };
+}
+
 const same = (a: unknown, b: unknown) => JSON.stringify(a) === JSON.stringify(b);
 const isMap = (v: unknown): v is Record<string, unknown> => typeof v === "object" && v !== null && !Array.isArray(v);
 

@@ -61,9 +61,10 @@ export function FilterField({ value, onChange, label }: { value: string; onChang
 }
 
 /** Toggle buttons with counts, e.g. one for each health state present. */
-export function FilterChips({ options, value, onChange, label }: { options: { value: string; label: React.ReactNode; count: number }[]; value: string; onChange: (value: string) => void; label: string }) {
+export function FilterChips({ options, value, onChange, label, named }: { options: { value: string; label: React.ReactNode; count: number }[]; value: string; onChange: (value: string) => void; label: string; /** Shows the label, where two groups stand side by side. */ named?: boolean }) {
   return (
-    <Box role="group" aria-label={label} sx={{ display: "flex", gap: 0.75, flexWrap: "wrap" }}>
+    <Box role="group" aria-label={label} sx={{ display: "flex", gap: 0.75, flexWrap: "wrap", alignItems: "center" }}>
+      {named && <Box component="span" sx={{ fontSize: 12.5, color: "var(--df-muted)", mr: 0.25 }}>{label}</Box>}
       {options.map((o) => {
         const on = o.value === value;
         return (

@@ -22,12 +22,12 @@ export function PageHeader({ title, name, crumbs, chips, facts, actions, tabs }:
     <Box component="header" sx={{ mb: tabs ? 2 : 2.5, borderBottom: tabs ? "1px solid var(--df-line)" : 0 }}>
       {crumbs && (
         <Box component="nav" aria-label="Breadcrumb" sx={{ display: "flex", alignItems: "center", gap: 0.5, mb: 0.5, fontSize: 12.5, color: "var(--df-muted)" }}>
-          {crumbs.map((c) => (
+          {crumbs.map((c, i) => (
             <Box key={c.to} sx={{ display: "contents" }}>
               <Box component={Link} to={c.to} sx={{ color: "inherit", textDecoration: "none", "&:hover": { color: "var(--df-accent)" } }}>
                 {c.label}
               </Box>
-              <ChevronRight size={13} aria-hidden />
+              {i < crumbs.length - 1 && <ChevronRight size={13} aria-hidden />}
             </Box>
           ))}
         </Box>

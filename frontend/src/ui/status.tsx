@@ -45,6 +45,8 @@ const LOOKS: Record<string, Look> = {
   "container:paused": look("held", "pause", "Paused"),
   "container:exited": look("idle", "skip", "Exited"),
   "container:dead": look("bad", "cross", "Dead"),
+  "user:active": look("ok", "check", "Active"),
+  "user:disabled": look("held", "pause", "Disabled"),
   healthy: look("ok", "check", "Healthy"),
   unhealthy: look("bad", "cross", "Unhealthy"),
   starting: look("busy", "half", "Starting"),

@@ -1,4 +1,4 @@
-import { Box, Table, TableBody, TableCell, TableHead, TableRow, TableSortLabel, useMediaQuery } from "@mui/material";
+import { Box, Checkbox, Table, TableBody, TableCell, TableHead, TableRow, TableSortLabel, useMediaQuery } from "@mui/material";
 import { useEffect, useRef, useState, type ReactNode } from "react";
 import { useChangedAt } from "@/live/queries";
 import type { Kind } from "@/live/store";
@@ -28,11 +28,28 @@ interface Props<T> {
   kind?: Kind;
   defaultSort?: string;
   keys?: boolean;
+  /** Keys of chosen rows; with the setter rows get a check box, and x chooses the current one. */
+  chosen?: ReadonlySet<string>;
+  onChoose?: (chosen: ReadonlySet<string>) => void;
 }
 
 const pageFlashStart = Date.now();
 
-function Row<T>({ row, id, columns, onOpen, current, selected, kind }: { row: T; id: string; columns: Column<T>[]; onOpen?: (row: T) => void; current: boolean; selected: boolean; kind?: Kind }) {
+interface RowProps<T> {
+  row: T;
+  id: string;
+  columns: Column<T>[];
+  onOpen?: (row: T) => void;
+  current: boolean;
+  selected: boolean;
+  kind?: Kind;
+  chosen?: boolean;
+  onChoose?: () => void;
+}
+
+const check = (label: string, chosen: boolean | undefined, onChoose: () => void) => <Checkbox checked={!!chosen} onChange={onChoose} onClick={(e) => e.stopPropagation()} slotProps={{ input: { "aria-label": label } }} sx={{ p: 0.5 }} />;
+
+function Row<T>({ row, id, columns, onOpen, current, selected, kind, chosen, onChoose }: RowProps<T>) {
   const changedAt = useChangedAt(kind ?? "task", kind ? id : "");
   const ref = useRef<HTMLTableRowElement>(null);
   const mounted = useRef(Date.now());
@@ -53,12 +70,13 @@ function Row<T>({ row, id, columns, onOpen, current, selected, kind }: { row: T;
       onClick={onOpen && (() => onOpen(row))}
       sx={{
         cursor: onOpen ? "pointer" : "default",
-        backgroundColor: selected ? "var(--df-selected)" : undefined,
+        backgroundColor: selected || chosen ? "var(--df-selected)" : undefined,
         boxShadow: current ? "inset 2px 0 0 var(--df-accent)" : undefined,
         "&:hover": { backgroundColor: selected ? "var(--df-selected)" : "var(--df-hover)" },
         "&:last-child td": { borderBottom: 0 },
       }}
     >
+      {onChoose && <TableCell sx={{ width: 36, pr: "0 !important" }}>{check("Choose the row", chosen, onChoose)}</TableCell>}
       {columns.map((c) => (
         <TableCell key={c.id} align={c.align} sx={{ maxWidth: c.width ?? 360, overflow: "hidden", textOverflow: "ellipsis", whiteSpace: "nowrap" }}>
           {c.cell(row)}
@@ -68,7 +86,7 @@ function Row<T>({ row, id, columns, onOpen, current, selected, kind }: { row: T;
   );
 }
 
-function CardRow<T>({ row, columns, onOpen, selected }: { row: T; columns: Column<T>[]; onOpen?: (row: T) => void; selected: boolean }) {
+function CardRow<T>({ row, columns, onOpen, selected, chosen, onChoose }: Omit<RowProps<T>, "id" | "current" | "kind">) {
   const head = columns.filter((c) => c.primary);
   const rest = columns.filter((c) => !c.primary);
   return (
@@ -78,6 +96,7 @@ function CardRow<T>({ row, columns, onOpen, selected }: { row: T; columns: Colum
       sx={{ listStyle: "none", px: 2, py: 1.5, borderBottom: "1px solid var(--df-line)", cursor: onOpen ? "pointer" : "default", backgroundColor: selected ? "var(--df-selected)" : undefined, "&:last-child": { borderBottom: 0 } }}
     >
       <Box sx={{ display: "flex", flexWrap: "wrap", alignItems: "center", columnGap: 1.5, rowGap: 0.5, mb: 0.75 }}>
+        {onChoose && check("Choose the card", chosen, onChoose)}
         {head.map((c) => (
           <Box key={c.id} sx={{ minWidth: 0, fontSize: 14 }}>
             {c.cell(row)}
@@ -115,7 +134,7 @@ export function sortRows<T>(rows: T[], columns: Column<T>[], order: string): T[]
 }
 
 /** A list of objects: sortable by URL, j/k/Enter by keyboard, cards of the same facts on a phone. */
-export function DataTable<T>({ label, columns, rows, rowKey, onOpen, selected, kind, defaultSort = "", keys = true }: Props<T>) {
+export function DataTable<T>({ label, columns, rows, rowKey, onOpen, selected, kind, defaultSort = "", keys = true, chosen, onChoose }: Props<T>) {
   const phone = useMediaQuery("(max-width:700px)");
   const [order, setOrder] = useUrlState("sort", defaultSort);
   const [cursor, setCursor] = useState<string | null>(null);
@@ -125,10 +144,17 @@ export function DataTable<T>({ label, columns, rows, rowKey, onOpen, selected, k
     const next = sorted[Math.max(0, Math.min(sorted.length - 1, at < 0 ? 0 : at + by))];
     if (next) setCursor(rowKey(next));
   };
+  const toggle = (key: string) => {
+    const next = new Set(chosen);
+    if (!next.delete(key)) next.add(key);
+    onChoose?.(next);
+  };
+  const chooser = (key: string) => (onChoose ? { chosen: chosen?.has(key), onChoose: () => toggle(key) } : {});
   useHotkeys(
     {
       j: () => step(1),
       k: () => step(-1),
+      ...(onChoose && cursor !== null && at >= 0 ? { x: () => toggle(cursor) } : {}),
       Enter: (event) => {
         const row = sorted[at];
         if (row && onOpen && document.activeElement === document.body) onOpen(row);
@@ -142,7 +168,7 @@ export function DataTable<T>({ label, columns, rows, rowKey, onOpen, selected, k
     return (
       <Box component="ul" aria-label={label} sx={{ m: 0, p: 0 }}>
         {sorted.map((row) => (
-          <CardRow key={rowKey(row)} row={row} columns={columns} onOpen={onOpen} selected={rowKey(row) === selected} />
+          <CardRow key={rowKey(row)} row={row} columns={columns} onOpen={onOpen} selected={rowKey(row) === selected} {...chooser(rowKey(row))} />
         ))}
       </Box>
     );
@@ -152,6 +178,7 @@ export function DataTable<T>({ label, columns, rows, rowKey, onOpen, selected, k
       <Table aria-label={label} sx={{ minWidth: 720 }}>
         <TableHead>
           <TableRow>
+            {onChoose && <TableCell sx={{ width: 36, pr: "0 !important" }}>{check("Choose all rows", sorted.length > 0 && sorted.every((r) => chosen?.has(rowKey(r))), () => onChoose(sorted.every((r) => chosen?.has(rowKey(r))) ? new Set() : new Set(sorted.map(rowKey))))}</TableCell>}
             {columns.map((c) => {
               const active = order.replace(/^-/, "") === c.id;
               const direction = active && order.startsWith("-") ? "desc" : "asc";
@@ -162,7 +189,7 @@ export function DataTable<T>({ label, columns, rows, rowKey, onOpen, selected, k
                       {c.header}
                     </TableSortLabel>
                   ) : c.header ? (
-                    c.header
+                    <Box component="span" sx={{ display: "inline-flex", alignItems: "center", verticalAlign: "middle" }}>{c.header}</Box>
                   ) : (
                     <span className="df-hidden">Actions</span>
                   )}
@@ -174,7 +201,7 @@ export function DataTable<T>({ label, columns, rows, rowKey, onOpen, selected, k
         <TableBody>
           {sorted.map((row) => {
             const id = rowKey(row);
-            return <Row key={id} row={row} id={id} columns={columns} onOpen={onOpen} current={id === cursor} selected={id === selected} kind={kind} />;
+            return <Row key={id} row={row} id={id} columns={columns} onOpen={onOpen} current={id === cursor} selected={id === selected} kind={kind} {...chooser(id)} />;
           })}
         </TableBody>
       </Table>

@@ -1,13 +1,16 @@
 import { render, screen } from "@testing-library/react";
-import { describe, expect, it } from "vitest";
-import { mergeActivity } from "./ActivityList";
+import userEvent from "@testing-library/user-event";
+import { useState } from "react";
+import { MemoryRouter } from "react-router";
+import { describe, expect, it, vi } from "vitest";
+import { activityText, foldActivity, mergeActivity } from "./ActivityList";
 import { toYaml } from "./code/yaml";
 import { highlight } from "./code/highlight";
 import { ago, bytes, duration, middle, shortId } from "./format";
 import { parseVariables } from "./forms/errors";
 import { nameFromUrl } from "./forms/RepositoryForm";
 import { severity, StatusChip } from "./status";
-import { sortRows } from "./table";
+import { DataTable, sortRows } from "./table";
 
 describe("status chip", () => {
   const all = ["Healthy", "Progressing", "Degraded", "Suspended", "Missing", "Unknown", "Synced", "OutOfSync", "queued", "running", "succeeded", "failed", "cancelled"];
@@ -79,8 +82,50 @@ describe("forms and lists", () => {
     expect(sortRows([{ n: 1 }, { n: 2 }], columns, "-n").map((r) => r.n)).toEqual([2, 1]);
   });
 
+  it("says in words what only names its topic, and folds runs of it", () => {
+    const read = (seq: number, sha: string) => ({ seq, topic: "repository.status", object: { kind: "repository", id: "r", name: "" }, actor: null, text: "repository.status", time: "2025-01-01T00:00:00Z", details: { state: "ok", refs: { main: sha } } });
+    const done = { ...read(9, ""), topic: "deployment.finished", text: "deployment.finished", details: { number: 4, status: "rolledBack", commit: { message: "Shop 1.5\n\nmore" } } };
+    expect(activityText(done)).toBe("Deployment #4 rolled back: Shop 1.5");
+    expect(activityText({ ...read(1, ""), details: { state: "error", error: { message: "no route" } } })).toBe("The repository can't be read: no route");
+    const folded = foldActivity([done, read(3, "abcdef0123456789"), read(2, "abcdef0123456789"), read(1, "0")]);
+    expect(folded.map((f) => `${f.entry.seq}x${f.times}`)).toEqual(["9x1", "3x2", "1x1"]);
+    expect(activityText(folded[1]!.entry)).toBe("Read: main is at abcdef012345");
+  });
+
   it("merges fetched and live activity without doubles", () => {
     const a = (seq: number) => ({ seq, topic: "t", object: null, actor: null, text: "", time: "", details: null });
     expect(mergeActivity([a(2), a(1)], [a(3), a(2)]).map((x) => x.seq)).toEqual([3, 2, 1]);
+  });
+});
+
+describe("choosing rows", () => {
+  it("works by x on the row that j chose, and by check box; the header takes all", async () => {
+    vi.stubGlobal("matchMedia", () => ({ matches: false, addEventListener: () => {}, removeEventListener: () => {} }));
+    Element.prototype.scrollIntoView = () => {};
+    const rows = ["a", "b"].map((id) => ({ id }));
+    const onOpen = vi.fn();
+    function List() {
+      const [chosen, setChosen] = useState<ReadonlySet<string>>(new Set());
+      return (
+        <MemoryRouter>
+          <DataTable label="list" columns={[{ id: "id", header: "Id", cell: (r: { id: string }) => r.id }]} rows={rows} rowKey={(r) => r.id} onOpen={onOpen} chosen={chosen} onChoose={setChosen} />
+          <output>{[...chosen].join()}</output>
+        </MemoryRouter>
+      );
+    }
+    render(<List />);
+    const now = () => document.querySelector("output")?.textContent;
+    await userEvent.keyboard("x");
+    expect(now()).toBe("");
+    await userEvent.keyboard("jjx");
+    expect(now()).toBe("b");
+    await userEvent.keyboard("x");
+    expect(now()).toBe("");
+    await userEvent.click(screen.getAllByLabelText("Choose the row")[0]!);
+    expect(now()).toBe("a");
+    expect(onOpen).not.toHaveBeenCalled();
+    await userEvent.click(screen.getByLabelText("Choose all rows"));
+    expect(now()).toBe("a,b");
+    vi.unstubAllGlobals();
   });
 });

@@ -102,7 +102,7 @@ export default function Palette({ onClose, onHelp }: { onClose: () => void; onHe
     }
   };
   return (
-    <Dialog open onClose={onClose} maxWidth="sm" fullWidth aria-label="Search and commands" sx={{ "& .MuiDialog-container": { alignItems: "flex-start" } }} slotProps={{ paper: { sx: { mt: { xs: 1, sm: "12vh" }, mx: 1 } } }}>
+    <Dialog open onClose={onClose} maxWidth="sm" fullWidth sx={{ "& .MuiDialog-container": { alignItems: "flex-start" } }} slotProps={{ paper: { "aria-label": "Search and commands", sx: { mt: { xs: 1, sm: "12vh" }, mx: 1 } } }}>
       <Box sx={{ display: "flex", alignItems: "center", gap: 1.25, px: 2, height: 52, borderBottom: "1px solid var(--df-line)" }}>
         <Search size={17} />
         <Box

@@ -24,6 +24,7 @@ const KEYS: [string[], string][] = [
   [["/"], "Filter the list"],
   [["j"], "Next row"],
   [["k"], "Previous row"],
+  [["x"], "Choose the row"],
   [["Enter"], "Open the row"],
   [["?"], "This help"],
 ];
@@ -31,8 +32,8 @@ const KEYS: [string[], string][] = [
 function Help({ open, onClose }: { open: boolean; onClose: () => void }) {
   const rows: [string[], string][] = [...KEYS, ...NAV.map((n): [string[], string] => [["g", n.key], `Go to ${n.label}`])];
   return (
-    <Dialog open={open} onClose={onClose} maxWidth="xs" fullWidth>
-      <DialogTitle>Keyboard shortcuts</DialogTitle>
+    <Dialog open={open} onClose={onClose} maxWidth="xs" fullWidth aria-labelledby="help-title">
+      <DialogTitle id="help-title">Keyboard shortcuts</DialogTitle>
       <DialogContent>
         <Box sx={{ display: "grid", gridTemplateColumns: "110px 1fr", rowGap: 1, fontSize: 13 }}>
           {rows.map(([keys, text]) => (

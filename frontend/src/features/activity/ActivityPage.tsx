@@ -31,7 +31,7 @@ export default function ActivityPage() {
         <EmptyState icon={<ActivityIcon size={30} />} title="Nothing has happened yet" text="Deployments, drift, changes of settings and sign-ins appear here as they happen." />
       ) : (
         <>
-          <Box sx={{ display: "flex", gap: 1, mb: 2, flexWrap: "wrap" }}>
+          <Box sx={{ display: "flex", gap: 1, mb: 2, flexWrap: "wrap", alignItems: "center" }}>
             <FilterField value={q} onChange={setQ} label="Filter activity" />
             <FilterChips label="Kind" value={kind} onChange={setKind} options={kinds.map((k) => ({ value: k, label: titleCase(k), count: all.filter((a) => a.object?.kind === k).length }))} />
           </Box>

@@ -39,9 +39,9 @@ function Facts({ app }: { app: Application }) {
       </Fact>
       <Fact icon={<GitCommitHorizontal size={14} />} title="Deployed and wanted commit">
         {deployedCommit ? <Id value={deployedCommit} label="commit" /> : "not deployed"}
-        {desiredCommit && desiredCommit !== deployedCommit && (
+        {desiredCommit && desiredCommit !== deployedCommit && app.sync.status !== "Synced" && (
           <>
-            →
+            <span aria-label="wanted">→</span>
             <Id value={desiredCommit} label="wanted commit" />
           </>
         )}
@@ -61,10 +61,10 @@ function Reasons({ app }: { app: Application }) {
   if (!reasons.length || app.error) return null;
   return (
     <Box component="ul" sx={{ m: 0, mt: 1, pl: 2.25, fontSize: 13, color: "var(--df-muted)" }}>
-      {reasons.slice(0, 4).map((r) => (
+      {reasons.slice(0, 3).map((r) => (
         <li key={r}>{r}</li>
       ))}
-      {reasons.length > 4 && <li>and {reasons.length - 4} more</li>}
+      {reasons.length > 3 && <li>and {reasons.length - 3} more</li>}
     </Box>
   );
 }

@@ -25,6 +25,8 @@ function why(a: Application): string {
 }
 
 function Chips({ app, plain }: { app: Application; plain?: boolean }) {
+  // What could not be looked at has no health and no sync worth a word.
+  if (app.error && app.health.status === "Unknown") return <StatusChip status="error" plain={plain} title={app.error.message} />;
   return (
     <Box component="span" sx={{ display: "inline-flex", gap: plain ? 1.5 : 0.75, flexWrap: "wrap" }}>
       <StatusChip of="Health" status={app.health.status} live={!!activeOperation(app)} plain={plain} title={(app.health.reasons ?? []).map(reasonText).join("\n")} />
@@ -39,7 +41,7 @@ function Commit({ app }: { app: Application }) {
   return (
     <span className="df-mono">
       {at ? at.slice(0, 7) : "none"}
-      {want && at !== want && <span title="Deployed and wanted commit"> → {want.slice(0, 7)}</span>}
+      {want && at !== want && app.sync.status !== "Synced" && <span title="Deployed and wanted commit"> → {want.slice(0, 7)}</span>}
     </span>
   );
 }
@@ -58,7 +60,7 @@ const columns: Column<Application>[] = [
       </Box>
     ),
   },
-  { id: "health", header: "Health", primary: true, width: 140, sort: (a) => severity(a.health.status), cell: (a) => <StatusChip status={a.health.status} live={!!activeOperation(a)} /> },
+  { id: "health", header: "Health", primary: true, width: 140, sort: (a) => severity(a.health.status), cell: (a) => (a.error && a.health.status === "Unknown" ? <StatusChip status="error" title={a.error.message} /> : <StatusChip status={a.health.status} live={!!activeOperation(a)} />) },
   { id: "sync", header: "Sync", primary: true, width: 130, sort: (a) => severity(a.sync.status), cell: (a) => <StatusChip status={a.sync.status} /> },
   { id: "commit", header: "Commit", width: 160, cell: (a) => <Commit app={a} /> },
   { id: "repository", header: "Repository", sort: (a) => a.repository.name, cell: (a) => <span className="df-ellipsis">{`${a.repository.name} · ${a.branch}`}</span> },
@@ -231,8 +233,8 @@ export default function ApplicationsPage() {
             </ToggleButtonGroup>
           </Box>
           <Box sx={{ display: "flex", columnGap: 2, rowGap: 1, mb: 2, flexWrap: "wrap" }}>
-            <FilterChips label="Health" options={options(all.map((a) => a.health.status))} value={health} onChange={setHealth} />
-            <FilterChips label="Sync" options={options(all.map((a) => a.sync.status))} value={sync} onChange={setSync} />
+            <FilterChips named label="Health" options={options(all.map((a) => a.health.status))} value={health} onChange={setHealth} />
+            <FilterChips named label="Sync" options={options(all.map((a) => a.sync.status))} value={sync} onChange={setSync} />
           </Box>
           {!found.length ? (
             <EmptyState

@@ -28,7 +28,7 @@ function Change({ change, inline }: { change: DiffChange; inline: boolean }) {
     <Box sx={{ borderTop: "1px solid var(--df-line)" }}>
       <Box sx={{ display: "flex", gap: 1.5, px: 1.25, pt: 0.75, fontSize: 12.5, flexWrap: "wrap" }}>
         <span className="df-mono">{change.path}</span>
-        {change.cause && <Box component="span" sx={{ color: "var(--df-muted)" }}>{change.cause}</Box>}
+        {change.cause && change.cause !== `${change.path} changed` && <Box component="span" sx={{ color: "var(--df-muted)" }}>{change.cause}</Box>}
         {place && (
           <Box component="span" className="df-mono" sx={{ ml: "auto", color: "var(--df-muted)" }}>
             {place}
@@ -75,7 +75,7 @@ export default function DiffTab({ app }: { app: Application }) {
   return (
     <Box sx={{ display: "grid", gap: 1.5 }}>
       <Box sx={{ display: "flex", alignItems: "center", fontSize: 13, color: "var(--df-muted)" }}>
-        {plural(changed.length, "service")} differ from the repository at {valueText(app.sync.desiredCommit?.slice(0, 12))}
+        {plural(changed.length, "service")} {changed.length === 1 ? "differs" : "differ"} from the repository at {valueText(app.sync.desiredCommit?.slice(0, 12))}
         <ToggleButtonGroup exclusive size="small" value={view} onChange={(_, v: string | null) => v && setView(v)} aria-label="Layout" sx={{ ml: "auto" }}>
           <ToggleButton value="split">Side by side</ToggleButton>
           <ToggleButton value="inline">Inline</ToggleButton>

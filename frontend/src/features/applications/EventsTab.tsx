@@ -17,7 +17,7 @@ export default function EventsTab({ app }: { app: Application }) {
   if (!own.length) return <EmptyState icon={<Activity size={28} />} title="Nothing happened lately" text="Syncs, drift, health changes and container events of this application appear here." />;
   return (
     <Box sx={{ border: "1px solid var(--df-line)", borderRadius: 1, backgroundColor: "var(--df-surface)", overflow: "hidden" }}>
-      <ActivityList items={own} />
+      <ActivityList items={own} within={app.id} />
     </Box>
   );
 }

@@ -29,6 +29,8 @@ const TRIGGERS: Record<Deployment["trigger"], [string, ReactNode]> = {
   selfHeal: ["self-heal", <HeartPulse key="i" size={13} />],
 };
 
+const shortImage = (ref: string) => (ref.startsWith("sha256:") ? ref.slice(7, 19) : ref);
+const imageText = (ref: string | null): ReactNode => (!ref ? "unknown" : /^(sha256:)?[0-9a-f]{40,}$/.test(ref) ? <Id value={ref} label="image digest" /> : <span className="df-mono">{ref}</span>);
 const subject = (d: Deployment) => d.commit?.message?.split("\n")[0] || "no commit message";
 
 function Entry({ d, current, last, onOpen, onRollback }: { d: Deployment; current: boolean; last: boolean; onOpen: () => void; onRollback?: () => void }) {
@@ -114,12 +116,12 @@ function DeploymentPeek({ id, onClose, action }: { id: string; onClose: () => vo
           />
           <Box>
             <Box sx={{ fontWeight: 600, fontSize: 13, mb: 0.5 }}>Operations</Box>
-            <Steps steps={d.ops ?? []} />
+            {d.ops?.length ? <Steps steps={d.ops} /> : <Box sx={{ fontSize: 13, color: "var(--df-muted)" }}>Nothing had to be done.</Box>}
           </Box>
           {Object.keys(d.images ?? {}).length > 0 && (
             <Box>
               <Box sx={{ fontWeight: 600, fontSize: 13, mb: 0.75 }}>Images</Box>
-              <Facts rows={Object.entries(d.images ?? {}).map(([service, digest]) => [service, digest ? <Id key={service} value={digest} label="image digest" /> : "unknown"])} />
+              <Facts rows={Object.entries(d.images ?? {}).map(([service, digest]) => [service, imageText(digest)])} />
             </Box>
           )}
           {plan && plan.ops.length > 0 && (
@@ -176,7 +178,7 @@ export default function HistoryTab({ app }: { app: Application }) {
               rows={[
                 ["Now", <span key="n" className="df-mono">{`${current?.commit.sha.slice(0, 12) ?? "none"} ${current ? subject(current) : ""}`}</span>],
                 ["Then", <span key="t" className="df-mono">{`${target.commit.sha.slice(0, 12)} ${subject(target)}`}</span>],
-                ...images.map(([s, digest]): [string, ReactNode] => [s, <span key={s} className="df-mono">{digest ? digest.replace(/^sha256:/, "").slice(0, 12) : "unknown"}{current?.images?.[s] === digest ? " (unchanged)" : ""}</span>]),
+                ...images.map(([s, digest]): [string, ReactNode] => [s, <span key={s} className="df-mono">{digest ? shortImage(digest) : "unknown"}{current?.images?.[s] === digest ? " (unchanged)" : ""}</span>]),
               ]}
             />
             <Box sx={{ color: "var(--df-muted)", fontSize: 13 }}>Volumes keep their data.</Box>

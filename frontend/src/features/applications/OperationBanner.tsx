@@ -2,6 +2,7 @@ import { Alert, Box, Button, LinearProgress } from "@mui/material";
 import { useQuery } from "@tanstack/react-query";
 import { CircleX } from "lucide-react";
 import { useMemo } from "react";
+import { Link } from "react-router";
 import { call } from "@/api/client";
 import { activeOperation, placeText } from "@/api/text";
 import type { Application, Deployment } from "@/api/types";
@@ -81,6 +82,11 @@ export function ErrorBanner({ app }: { app: Application }) {
         )}
         <span className="df-mono">{app.error.code}</span>
         {app.sync.deployedCommit && <span>What was deployed before keeps running.</span>}
+        {!place && (
+          <Box component={Link} to={`/applications/${app.id}/settings`} sx={{ color: "var(--df-accent)" }}>
+            Check branch, folder and compose files
+          </Box>
+        )}
       </Box>
     </Alert>
   );

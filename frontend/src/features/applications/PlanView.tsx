@@ -31,6 +31,7 @@ const ICONS: Record<string, ReactNode> = {
 function CauseLine({ cause }: { cause: Cause }) {
   const place = placeText(cause);
   const change = cause.from !== undefined || cause.to !== undefined;
+  const long = valueText(cause.from).length > 48 || valueText(cause.to).length > 48;
   return (
     <Box sx={{ fontSize: 12.5, color: "var(--df-muted)", display: "grid", gap: 0.5, minWidth: 0 }}>
       <Box sx={{ display: "flex", gap: 1, flexWrap: "wrap", alignItems: "baseline" }}>
@@ -42,12 +43,12 @@ function CauseLine({ cause }: { cause: Cause }) {
         )}
       </Box>
       {change && (
-        <Box className="df-mono" sx={{ display: "flex", flexWrap: "wrap", alignItems: "center", gap: 0.75, color: "var(--df-text)", minWidth: 0 }}>
-          {cause.path && <Box component="span" sx={{ color: "var(--df-muted)" }}>{cause.path}</Box>}
+        <Box className="df-mono" sx={{ display: "flex", flexDirection: long ? "column" : "row", flexWrap: long ? "nowrap" : "wrap", alignItems: long ? "flex-start" : "center", gap: long ? 0.25 : 0.75, color: "var(--df-text)", minWidth: 0 }}>
+          {cause.path && !cause.message.startsWith(cause.path) && <Box component="span" sx={{ color: "var(--df-muted)" }}>{cause.path}</Box>}
           <Box component="del" sx={{ textDecoration: "none", px: 0.75, borderRadius: "4px", backgroundColor: "var(--df-bad-soft)", color: "var(--df-bad)", overflowWrap: "anywhere" }}>
             {isHidden(cause.from) ? <Hidden /> : valueText(cause.from)}
           </Box>
-          <ArrowRight size={13} aria-label="to" />
+          {long ? <span className="df-hidden">to</span> : <ArrowRight size={13} aria-label="to" />}
           <Box component="ins" sx={{ textDecoration: "none", px: 0.75, borderRadius: "4px", backgroundColor: "var(--df-ok-soft)", color: "var(--df-ok)", overflowWrap: "anywhere" }}>
             {isHidden(cause.to) ? <Hidden /> : valueText(cause.to)}
           </Box>

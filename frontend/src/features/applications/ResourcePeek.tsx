@@ -80,7 +80,7 @@ function Places({ app, from }: { app: Application; from: Provenance }) {
 
 function Source({ from }: { from: Provenance }) {
   return (
-    <Box sx={{ display: "grid", gap: 1.5 }}>
+    <Box sx={{ display: "grid", gridTemplateColumns: "minmax(0, 1fr)", gap: 1.5 }}>
       {from.origins.map((o, i) => (
         <Box key={o.file}>
           <CodeView name={place(o)} language="yaml" text={o.lines.join("\n")} first={o.line} maxHeight="calc(100dvh - 230px)" />
@@ -129,7 +129,7 @@ export function ResourcePeek({ app, node, all, onClose, onOpen }: { app: Applica
       <Box sx={{ p: 2 }}>
         {shown === "summary" && (
           <Box sx={{ display: "grid", gap: 2 }}>
-            {node.health?.reason && <Box sx={{ fontSize: 13 }}>{node.health.reason}</Box>}
+            {node.health?.reason && node.health.status !== "Healthy" && <Box sx={{ fontSize: 13 }}>{node.health.reason}</Box>}
             <Facts rows={[["Kind", node.kind], ...(from ? [["Described in", <Places key="p" app={app} from={from} />] as [string, React.ReactNode]] : []), ...Object.entries(node.details ?? {}).map(([k, v]): [string, React.ReactNode] => [titleCase(k), detail(k, v)])]} />
             {kids.length > 0 && (
               <Box>

@@ -27,7 +27,6 @@ export function SettingsFields<T extends Settings>({ register, control, errors, 
       <Box sx={{ display: "grid", gridTemplateColumns: { xs: "1fr", sm: "1fr 1fr" }, gap: 2 }}>
         {text("branch", "Branch", "Empty: the repository's default branch")}
         {text("path", "Folder", "Where the compose files lie. Empty: the top")}
-        <TextField label="Compose files" multiline minRows={2} error={!!err.composeFiles} helperText={err.composeFiles?.message ?? "One a line, later ones override. Empty: found by name"} slotProps={{ input: { sx: mono }, inputLabel: { shrink: true } }} {...reg("composeFiles")} />
         <Controller
           control={ctl}
           name="nodeId"
@@ -42,6 +41,7 @@ export function SettingsFields<T extends Settings>({ register, control, errors, 
           )}
         />
         {text("environment", "Environment", "Shown with the application, such as production")}
+        <TextField label="Compose files" multiline minRows={2} sx={{ gridColumn: { sm: "1 / -1" } }} error={!!err.composeFiles} helperText={err.composeFiles?.message ?? "One a line, later ones override. Empty: found by name"} slotProps={{ input: { sx: mono }, inputLabel: { shrink: true } }} {...reg("composeFiles")} />
       </Box>
       {hidden?.length ? (
         <Box component="section" aria-label="Variables" sx={{ border: "1px solid var(--df-line)", borderRadius: 1, p: 1.5 }}>

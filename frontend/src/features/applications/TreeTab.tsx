@@ -5,6 +5,7 @@ import "@xyflow/react/dist/base.css";
 import { Box as BoxIcon, Boxes, ChevronRight, Container, FileCog, HardDrive, KeyRound, Layers, Network, Search } from "lucide-react";
 import { useEffect, useMemo, useState, type ReactNode } from "react";
 import type { Application, ResourceKind, ResourceNode } from "@/api/types";
+import { activeOperation, reasonsOf } from "@/api/text";
 import { queries } from "@/live/queries";
 import { FilterChips, FilterField, matches } from "@/ui/filter";
 import { middle, plural } from "@/ui/format";
@@ -13,7 +14,7 @@ import { lookOf, StatusChip } from "@/ui/status";
 import { useUrlState } from "@/ui/url";
 import { ResourcePeek } from "./ResourcePeek";
 import "./tree.css";
-import { COLLAPSE_ABOVE, LAYERS, NODE_HEIGHT, NODE_WIDTH, place, type Placed } from "./treeLayout";
+import { COLLAPSE_ABOVE, LAYERS, NODE_HEIGHT, NODE_WIDTH, place, withServiceHealth, type Placed } from "./treeLayout";
 
 const ICONS: Record<ResourceKind, ReactNode> = {
   application: <Boxes size={18} />,
@@ -162,7 +163,7 @@ export default function TreeTab({ app }: { app: Application }) {
   const [healthy, setHealthy] = useUrlState("hide");
   const [chosen, setChosen] = useUrlState("resource");
   const [closed, setClosed] = useState<ReadonlySet<string> | null>(null);
-  const all = useMemo(() => data?.nodes ?? [], [data]);
+  const all = useMemo(() => withServiceHealth(data?.nodes ?? []), [data]);
   const layers = useMemo(() => new Set(layerText.split(",").filter(Boolean) as ResourceKind[]), [layerText]);
   const folds = useMemo(() => closed ?? new Set(all.length > COLLAPSE_ABOVE ? all.filter((n) => n.kind === "service").map((n) => n.id) : []), [closed, all]);
   const { placed, edges } = useMemo(() => place(all, { layers, closed: folds, hideHealthy: healthy === "healthy" }), [all, layers, folds, healthy]);
@@ -180,6 +181,9 @@ export default function TreeTab({ app }: { app: Application }) {
     setClosed(next);
   };
   const found = (n: ResourceNode) => !q || matches(q, n.name, n.kind, String(n.details?.image ?? ""));
+  // The reasons above take their lines from the canvas, so that the page does not scroll.
+  const reasons = app.error ? 3.4 : Math.min(4, reasonsOf(app).length);
+  const top = 300 + Math.ceil(reasons * 20) + (activeOperation(app) ? 120 : 0);
   const peeked = all.find((n) => n.id === chosen);
   return (
     <>
@@ -197,12 +201,12 @@ export default function TreeTab({ app }: { app: Application }) {
           {healthy ? "Show healthy" : "Hide healthy"}
         </Button>
       </Box>
-      {!all.length ? (
+      {all.every((n) => n.kind === "application") ? (
         <EmptyState icon={<Search size={26} />} title="Nothing exists yet" text="After the first sync the services, containers, networks and volumes of this application appear here." command={`dsctl sync ${app.name}`} />
       ) : phone ? (
         <Outline placed={placed.filter((p) => found(p.node))} onOpen={setChosen} />
       ) : (
-        <Box sx={{ height: "max(420px, calc(100dvh - 330px))", border: "1px solid var(--df-line)", borderRadius: 1, overflow: "hidden" }} role="region" aria-label={`Tree of ${plural(placed.length, "resource")}`}>
+        <Box sx={{ height: `max(420px, calc(100dvh - ${top}px))`, border: "1px solid var(--df-line)", borderRadius: 1, overflow: "hidden" }} role="region" aria-label={`Tree of ${plural(placed.length, "resource")}`}>
           <ReactFlowProvider>
             <Graph placed={placed} edges={edges} chosen={chosen} found={found} onOpen={setChosen} onFold={fold} />
           </ReactFlowProvider>

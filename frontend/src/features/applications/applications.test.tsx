@@ -4,7 +4,7 @@ import { describe, expect, it, vi } from "vitest";
 import type { Plan, PlanOp, ResourceNode } from "@/api/types";
 import { chosenServices, groupPlan } from "./plan";
 import { PlanView } from "./PlanView";
-import { place, visible } from "./treeLayout";
+import { place, visible, withServiceHealth } from "./treeLayout";
 
 const op = (id: string, service: string | null, more: Partial<PlanOp> = {}): PlanOp => ({ id, kind: "create", service, object: id, title: `Create ${id}`, cause: [], dependsOn: [], reversible: true, destructive: false, ...more });
 const plan = (ops: PlanOp[]): Plan => ({ id: "p", applicationId: "a", revision: "r", commit: null, empty: false, ops, warnings: ["mind the gap"] });
@@ -71,6 +71,12 @@ describe("tree", () => {
 
   it("hides the healthy but keeps the way to what is not", () => {
     expect(visible(nodes, { ...view, hideHealthy: true }).nodes.map((n) => n.id)).toEqual(["app", "web", "web-1"]);
+  });
+
+  it("gives a service the health of its worst container, or says that there is none", () => {
+    const bare = [{ ...node("api", "service", ["app"]), health: null }, { ...node("web", "service", ["app"]), health: null }, node("api-1", "container", ["api"]), node("api-2", "container", ["api"], "Degraded")];
+    const of = (id: string) => withServiceHealth(bare).find((n) => n.id === id)?.health?.status;
+    expect([of("api"), of("web")]).toEqual(["Degraded", "Missing"]);
   });
 
   it("survives a cycle", () => {

@@ -40,6 +40,17 @@ const order = (n: ResourceNode) => ORDER.indexOf(n.kind);
 const shared = (kind: ResourceKind) => kind === "network" || kind === "volume" || kind === "config" || kind === "secret";
 const fine = (n: ResourceNode) => !n.health || severity(n.health.status) >= 4;
 
+/** Services have no health of their own: it is that of their worst container, or that there is none. */
+export function withServiceHealth(nodes: ResourceNode[]): ResourceNode[] {
+  return nodes.map((n) => {
+    if (n.kind !== "service" || n.health) return n;
+    const own = nodes.filter((c) => c.kind === "container" && c.parentIds.includes(n.id) && c.health);
+    const worst = own.sort((a, b) => severity(a.health?.status ?? "") - severity(b.health?.status ?? ""))[0];
+    const none = n.details?.replicas === 0 ? null : ({ status: "Missing", reason: "no container of this service exists" } as const);
+    return { ...n, health: worst?.health ? { status: worst.health.status, reason: worst.health.reason ? `${worst.name}: ${worst.health.reason}` : null } : none };
+  });
+}
+
 function children(nodes: ResourceNode[]): Map<string, string[]> {
   const map = new Map<string, string[]>();
   for (const n of nodes) for (const p of n.parentIds) map.set(p, [...(map.get(p) ?? []), n.id]);

@@ -28,11 +28,14 @@ interface Inspect {
 const none = <Box component="span" sx={{ color: "var(--df-muted)" }}>none</Box>;
 const mono = (text: string) => <span className="df-mono">{text}</span>;
 
+const column = { display: "grid", gridTemplateColumns: "minmax(0, 1fr)", gap: 2 } as const;
+
 function Summary({ data }: { data: Inspect }) {
   const { Config: c, State: s, HostConfig: h } = data;
   const networks = Object.entries(data.NetworkSettings?.Networks ?? {});
   return (
     <Box sx={{ display: "grid", gridTemplateColumns: { xs: "1fr", lg: "1fr 1fr" }, gap: 2, alignItems: "start" }}>
+      <Box sx={column}>
       <Card title="Container">
         <Facts
           rows={[
@@ -46,6 +49,9 @@ function Summary({ data }: { data: Inspect }) {
           ]}
         />
       </Card>
+      <Card title="Environment">{c?.Env?.length ? <Facts width={200} rows={c.Env.map((e) => [e.split("=")[0] ?? e, isHidden(e.slice(e.indexOf("=") + 1)) ? <Hidden key={e} /> : mono(e.slice(e.indexOf("=") + 1))])} /> : none}</Card>
+      </Box>
+      <Box sx={column}>
       <Card title="Networks and mounts">
         <Facts
           rows={[
@@ -55,8 +61,8 @@ function Summary({ data }: { data: Inspect }) {
         />
         {!networks.length && !data.Mounts?.length && none}
       </Card>
-      <Card title="Environment">{c?.Env?.length ? <Facts width={200} rows={c.Env.map((e) => [e.split("=")[0] ?? e, isHidden(e.slice(e.indexOf("=") + 1)) ? <Hidden key={e} /> : mono(e.slice(e.indexOf("=") + 1))])} /> : none}</Card>
       <Card title="Labels">{Object.keys(c?.Labels ?? {}).length ? <Facts width={260} rows={Object.entries(c?.Labels ?? {}).map(([k, v]) => [k, mono(v)])} /> : none}</Card>
+      </Box>
     </Box>
   );
 }
@@ -112,7 +118,7 @@ export default function ContainerPage() {
             </Fact>
           </>
         }
-        actions={<ContainerActions id={id} name={name} state={state} />}
+        actions={<ContainerActions id={id} name={name} state={state} labelled />}
         tabs={
           <PageTabs
             label="Container"

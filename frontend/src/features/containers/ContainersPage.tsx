@@ -1,6 +1,7 @@
 import { Box } from "@mui/material";
 import { useQuery } from "@tanstack/react-query";
 import { Container as ContainerIcon } from "lucide-react";
+import { useState } from "react";
 import { Link, useNavigate } from "react-router";
 import type { Container } from "@/api/types";
 import { queries, useTopics } from "@/live/queries";
@@ -12,7 +13,7 @@ import { EmptyState, ErrorState, RowsSkeleton } from "@/ui/states";
 import { lookOf, severity, StatusChip, StatusIcon } from "@/ui/status";
 import { DataTable, type Column } from "@/ui/table";
 import { useUrlState } from "@/ui/url";
-import { ContainerActions } from "./actions";
+import { ChosenActions, ContainerActions } from "./actions";
 
 export function portsText(c: Container): string {
   const published = (c.ports ?? []).filter((p) => p.publicPort);
@@ -70,9 +71,11 @@ export default function ContainersPage() {
   const [state, setState] = useUrlState("state");
   const [node, setNode] = useUrlState("node");
   const navigate = useNavigate();
+  const [chosen, setChosen] = useState<ReadonlySet<string>>(new Set());
   useTopics(["container.status"]);
   const all = data?.items ?? [];
   const found = all.filter((c) => (!state || c.state === state) && (!node || c.node.name === node) && (!q || matches(q, c.name, c.image, c.application?.name, c.composeProject, c.id.slice(0, 12))));
+  const chosenNow = found.filter((c) => chosen.has(c.id)); // never what the filter hides
   const states = [...new Set(all.map((c) => c.state))].sort((a, b) => severity(`container:${b}`) - severity(`container:${a}`));
   const nodes = [...new Set(all.map((c) => c.node.name))].sort();
   return (
@@ -86,7 +89,7 @@ export default function ContainersPage() {
         <EmptyState icon={<ContainerIcon size={30} />} title="No container" text="No connected engine has a container. Deploy an application to see some." command="dsctl get containers" />
       ) : (
         <>
-          <Box sx={{ display: "flex", gap: 1, mb: 2, flexWrap: "wrap" }}>
+          <Box sx={{ display: "flex", gap: 1, mb: 2, flexWrap: "wrap", alignItems: "center" }}>
             <FilterField value={q} onChange={setQ} label="Filter containers" />
             <FilterChips
               label="State"
@@ -106,11 +109,12 @@ export default function ContainersPage() {
           </Box>
           <Box sx={{ border: "1px solid var(--df-line)", borderRadius: 1, overflow: "hidden", backgroundColor: "var(--df-surface)" }}>
             {found.length ? (
-              <DataTable label="Containers" columns={columns} rows={found} rowKey={(c) => c.id} kind="container" defaultSort="name" onOpen={(c) => void navigate(`/containers/${c.id}`)} />
+              <DataTable label="Containers" columns={columns} rows={found} rowKey={(c) => c.id} kind="container" defaultSort="name" onOpen={(c) => void navigate(`/containers/${c.id}`)} chosen={chosen} onChoose={setChosen} />
             ) : (
               <EmptyState title="Nothing fits the filter" text={`None of ${plural(all.length, "container")} fits.`} />
             )}
           </Box>
+          {chosenNow.length > 0 && <ChosenActions containers={chosenNow} onClear={() => setChosen(new Set())} />}
         </>
       )}
     </PageBody>

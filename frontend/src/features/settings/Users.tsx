@@ -139,7 +139,7 @@ const columns: Column<User>[] = [
   { id: "username", header: "User name", primary: true, sort: (u) => u.username, cell: (u) => <strong>{u.username}</strong> },
   { id: "fullName", header: "Name", sort: (u) => u.fullName, cell: (u) => u.fullName },
   { id: "email", header: "E-mail", sort: (u) => u.email, cell: (u) => u.email },
-  { id: "active", header: "State", width: 130, sort: (u) => Number(!u.active), cell: (u) => (u.active ? "active" : "disabled") },
+  { id: "active", header: "State", width: 130, sort: (u) => Number(!u.active), cell: (u) => <StatusChip status={u.active ? "user:active" : "user:disabled"} /> },
   { id: "last", header: "Last sign-in", width: 140, sort: (u) => u.lastLoginAt ?? "", cell: (u) => <RelTime time={u.lastLoginAt} /> },
 ];
 
@@ -173,7 +173,7 @@ export function Users() {
       </Box>
       <Card flush>{data ? <DataTable label="Users" columns={columns} rows={all.filter((u) => !q || matches(q, u.username, u.fullName, u.email))} rowKey={(u) => u.id} selected={open} defaultSort="username" onOpen={(u) => setOpen(u.id)} /> : <RowsSkeleton rows={4} />}</Card>
       {user && (
-        <Peek open title={user.username} onClose={() => setOpen("")} chips={!user.active && <StatusChip status="Suspended" />}>
+        <Peek open title={user.username} onClose={() => setOpen("")} chips={<StatusChip status={user.active ? "user:active" : "user:disabled"} />}>
           <Box sx={{ p: 2, display: "grid", gap: 2.5 }}>
             <Facts
               rows={[

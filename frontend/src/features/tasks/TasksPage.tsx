@@ -13,7 +13,7 @@ import { Peek } from "@/ui/peek";
 import { EmptyState, ErrorState, RowsSkeleton } from "@/ui/states";
 import { lookOf, severity, StatusChip, StatusIcon } from "@/ui/status";
 import { DataTable, type Column } from "@/ui/table";
-import { TaskProgress, TaskView } from "@/ui/TaskView";
+import { isOpenTask, TaskProgress, TaskView } from "@/ui/TaskView";
 import { useUrlState } from "@/ui/url";
 
 const ORDER: TaskState[] = ["running", "queued", "failed", "cancelled", "succeeded"];
@@ -28,10 +28,13 @@ const columns: Column<Task>[] = [
     cell: (t) => (t.error ? <Box component="span" sx={{ color: "var(--df-bad)" }} className="df-ellipsis" title={t.error.message}>{t.error.message}</Box> : <TaskProgress task={t} />),
   },
   { id: "object", header: "Object", sort: (t) => t.object?.name ?? "", cell: (t) => (t.object ? `${t.object.kind} ${t.object.name}` : "none") },
-  { id: "by", header: "By", width: 120, sort: (t) => actorName(t.createdBy), cell: (t) => actorName(t.createdBy) },
+  { id: "by", header: "By", width: 170, sort: (t) => actorName(t.createdBy), cell: (t) => actorName(t.createdBy) },
   { id: "took", header: "Took", width: 100, align: "right", cell: (t) => <span className="df-num">{t.startedAt && t.finishedAt ? duration(Date.parse(t.finishedAt) - Date.parse(t.startedAt)) : "–"}</span> },
   { id: "created", header: "Created", width: 120, sort: (t) => t.createdAt, cell: (t) => <RelTime time={t.createdAt} /> },
 ];
+
+// Nothing to show in it: every task of the list ended well.
+const quiet = columns.filter((c) => c.id !== "progress");
 
 export default function TasksPage() {
   const { id } = useParams();
@@ -53,7 +56,7 @@ export default function TasksPage() {
         <EmptyState icon={<ListChecks size={30} />} title="No task has run" text="Every sync, rollback and container action is a task with steps and a log." command="dsctl get tasks" />
       ) : (
         <>
-          <Box sx={{ display: "flex", gap: 1, mb: 2, flexWrap: "wrap" }}>
+          <Box sx={{ display: "flex", gap: 1, mb: 2, flexWrap: "wrap", alignItems: "center" }}>
             <FilterField value={q} onChange={setQ} label="Filter tasks" />
             <FilterChips
               label="State"
@@ -71,7 +74,7 @@ export default function TasksPage() {
             />
           </Box>
           <Box sx={{ border: "1px solid var(--df-line)", borderRadius: 1, overflow: "hidden", backgroundColor: "var(--df-surface)" }}>
-            {found.length ? <DataTable label="Tasks" columns={columns} rows={found} rowKey={(t) => t.id} kind="task" selected={id} defaultSort="-created" onOpen={(t) => void navigate(`/tasks/${t.id}`)} /> : <EmptyState title="Nothing fits the filter" text="Try fewer words or another state." />}
+            {found.length ? <DataTable label="Tasks" columns={found.some((t) => t.error || isOpenTask(t)) ? columns : quiet} rows={found} rowKey={(t) => t.id} kind="task" selected={id} defaultSort="-created" onOpen={(t) => void navigate(`/tasks/${t.id}`)} /> : <EmptyState title="Nothing fits the filter" text="Try fewer words or another state." />}
           </Box>
         </>
       )}

@@ -1,5 +1,6 @@
-import { ArrowDown, ArrowUp, CaseSensitive, Clock, Download, Filter, Maximize2, Minimize2, Pause, Play, Regex, Search, Trash2, WrapText } from "lucide-react";
+import { ArrowDown, ArrowUp, CaseSensitive, Clock, Copy, Download, Filter, Maximize2, Minimize2, Pause, Play, Regex, Search, Trash2, WrapText } from "lucide-react";
 import { useCallback, useEffect, useLayoutEffect, useMemo, useReducer, useRef, useState, type ReactNode } from "react";
+import { copyText } from "../atoms";
 import { saveText } from "../save";
 import { parseAnsi, type Span } from "./ansi";
 import "./logs.css";
@@ -258,6 +259,9 @@ export function LogViewer({ containerId, name, height = 560, capacity }: Props) 
         </Toggle>
         <Toggle label="Clear view" onClick={() => (model.clear(), redraw())}>
           <Trash2 size={15} />
+        </Toggle>
+        <Toggle label={filter && text ? "Copy the matching lines" : "Copy the lines"} onClick={() => void copyText(model.toText(times, true), "Lines copied")}>
+          <Copy size={14} />
         </Toggle>
         <Toggle label="Download" onClick={() => saveText(`${name}.log`, model.toText(times))}>
           <Download size={15} />

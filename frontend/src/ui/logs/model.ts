@@ -97,10 +97,13 @@ export class LogModel {
     return Math.max(1, Math.ceil(columnsOf(stripAnsi(text)) / Math.max(10, this.layout.columns)));
   }
 
-  toText(times: boolean): string {
+  /** The lines as text: all that are held, or those the view shows. */
+  toText(times: boolean, shown = false): string {
     const out: string[] = [];
-    for (let n = this.ring.first; n < this.ring.end; n++) {
-      const line = this.ring.at(n);
+    const count = shown ? this.rows.length : this.ring.size;
+    for (let i = 0; i < count; i++) {
+      const n = shown ? this.rows.item(i) : this.ring.first + i;
+      const line = n === undefined ? undefined : this.ring.at(n);
       if (!line) continue;
       const time = times && line.time !== null ? `${new Date(line.time).toISOString()} ` : "";
       out.push(time + (line.kind === "stdout" || line.kind === "stderr" ? stripAnsi(line.text) : `--- ${line.text} ---`));

@@ -82,6 +82,16 @@ export async function journey({ server, page, step, setWorld }) {
     const nodes = await axe(page);
     ensure(!nodes.length, nodes.join("; "));
   });
+  await step("an object says which lines describe it", async () => {
+    await page.locator(".react-flow__node", { hasText: /^web/ }).first().click();
+    await page.getByRole("link", { name: /^shop\/compose\.yaml:\d+$/ }).waitFor();
+    await page.getByRole("tab", { name: "Source" }).click();
+    await page.getByRole("region", { name: /shop\/compose\.yaml:/ }).getByText("RELEASE").waitFor();
+    const found = await axe(page);
+    ensure(!found.length, found.join("; "));
+    await page.keyboard.press("Escape");
+    await page.getByRole("dialog").waitFor({ state: "detached" });
+  });
   await step("logs follow live; scrolling up holds them, one click goes back", async () => {
     await tab("Logs");
     await page.getByLabel("Container", { exact: true }).click();
@@ -170,6 +180,26 @@ export async function journey({ server, page, step, setWorld }) {
     await page.getByText("rollback").first().waitFor();
     await unmoved();
   });
+  await step("settings are one model as form and as YAML; leaving unsaved asks", async () => {
+    await tab("Settings");
+    await page.getByLabel("Variables").fill("TAG=7");
+    await page.getByRole("button", { name: "YAML" }).click();
+    const text = page.getByLabel("Settings as YAML");
+    ensure(/TAG: "7"/.test(await text.inputValue()), "the form's value is not in the text");
+    await text.fill(`${(await text.inputValue()).replace("automated: true", "automated: 1")}nonsense: 1\n`);
+    await page.getByRole("button", { name: /\/syncPolicy\/automated/ }).waitFor();
+    await page.getByRole("button", { name: /nonsense is not a known field/ }).waitFor();
+    const found = await axe(page);
+    ensure(!found.length, found.join("; "));
+    await text.fill((await text.inputValue()).replace("automated: 1", "automated: true").replace("nonsense: 1\n", "").replace('TAG: "7"', 'TAG: "8" # later'));
+    await page.getByRole("button", { name: "Form" }).click();
+    ensure((await page.getByLabel("Variables").inputValue()) === "TAG=8", "the text's value is not in the form");
+    await page.getByRole("tab", { name: "Logs" }).click();
+    await page.getByRole("dialog").getByText("Leave without saving?").waitFor();
+    await page.getByRole("dialog").getByRole("button", { name: "Cancel" }).click();
+    await page.getByRole("button", { name: "Undo changes" }).click();
+    ensure((await page.getByLabel("Variables").inputValue()) === "", "the change was not undone");
+  });
   await step("settings: a second editor's change is merged", async () => {
     await tab("Settings");
     await page.getByLabel("Environment").fill("canary");
@@ -195,6 +225,9 @@ export async function journey({ server, page, step, setWorld }) {
     await page.getByRole("option").first().click();
     await page.getByLabel("Branch").fill("main");
     await page.getByLabel("Folder").fill("blog");
+    await page.getByRole("button", { name: "YAML" }).click();
+    ensure(/^path: blog$/m.test(await page.getByLabel("Application as YAML").inputValue()), "the folder is not in the text");
+    await page.getByRole("button", { name: "Form" }).click();
     await page.getByRole("button", { name: "Create application" }).click();
     await page.getByText(/already/).first().waitFor();
     await page.getByLabel("Name").fill("blog");
@@ -214,6 +247,23 @@ export async function journey({ server, page, step, setWorld }) {
     await page.getByRole("button", { name: /^Restart / }).first().click();
     await page.getByText(/^Restart of .* (finished|done)/).first().waitFor({ timeout: 30_000 });
     await page.getByRole("button", { name: /^Restart / }).first().waitFor();
+  });
+  await step("rows are chosen by x, pages by g and a letter, keys explained by ?", async () => {
+    await page.locator("body").click({ position: { x: 700, y: 880 } });
+    await page.keyboard.press("j");
+    await page.keyboard.press("x");
+    await page.getByText("1 chosen").waitFor();
+    await page.getByRole("button", { name: "Choose none" }).click();
+    await page.getByText("1 chosen").waitFor({ state: "detached" });
+    await page.locator("h1").click();
+    await page.keyboard.press("?");
+    await page.getByRole("dialog").getByText("Choose the row").waitFor();
+    await page.keyboard.press("Escape");
+    await page.getByRole("dialog").waitFor({ state: "detached" });
+    await page.keyboard.press("g");
+    await page.keyboard.press("n");
+    await page.waitForURL(/\/nodes/);
+    await unmoved();
   });
   await step("activity lists what happened", async () => {
     await go("Activity");

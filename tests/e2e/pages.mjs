@@ -6,10 +6,12 @@ const ALL = /./;
 const PHONE = /^\/applications$|layers=|sync=open|\/(logs|settings|history)$|^\/containers$|^\/settings\/users|^\/activity/;
 const VIEWS = [
   ["light", { width: 1440, height: 900 }, ALL],
-  ["dark", { width: 390, height: 844 }, PHONE],
+  ["dark", { width: 390, height: 844 }, ALL],
+  ["dark", { width: 1440, height: 900 }, PHONE],
+  ["light", { width: 390, height: 844 }, PHONE],
 ];
 
-export async function pages({ server, page, step }) {
+export async function pages({ server, browser, page, step }) {
   const [apps, containers, nodes, repositories] = await Promise.all(["applications", "containers", "nodes", "repositories"].map(async (k) => (await server.call("GET", `/${k}?limit=50`)).items));
   const shop = apps.find((a) => a.name === "shop") ?? apps[0];
   const box = containers.find((c) => c.state === "running");
@@ -49,6 +51,35 @@ export async function pages({ server, page, step }) {
     }
   }
   await page.setViewportSize(VIEWS[0][1]);
+  await step("nothing moves when motion is not wanted", async () => {
+    await page.emulateMedia({ reducedMotion: "reduce" });
+    await page.goto(`${BASE_URL}/applications`);
+    await page.locator("main h1").waitFor();
+    await page.keyboard.press("Control+k");
+    await page.getByRole("combobox").waitFor();
+    const moving = await page.evaluate(() => document.getAnimations().filter((a) => a.playState === "running").length);
+    await page.keyboard.press("Escape");
+    await page.emulateMedia({ reducedMotion: null });
+    if (moving) throw new Error(`${moving} animations run`);
+  });
+  await step("a lost connection is told, and mended by itself", async () => {
+    const tab = await browser.newPage();
+    const sockets = [];
+    let away = false;
+    await tab.routeWebSocket(/\/ws\/v1\/events/, (ws) => {
+      if (away) return void ws.close({ code: 1012 });
+      sockets.push(ws);
+      ws.connectToServer();
+    });
+    await tab.goto(`${BASE_URL}/applications`);
+    await tab.locator("[data-link=live]").waitFor();
+    away = true;
+    for (const ws of sockets) await ws.close({ code: 1012 });
+    await tab.locator("[data-link=reconnecting]").getByText(/Reconnecting/).waitFor();
+    away = false;
+    await tab.locator("[data-link=live]").waitFor({ timeout: 40_000 });
+    await tab.close();
+  });
   await step("no credential in web storage, no service worker", async () => {
     const found = await storedSecrets(page);
     const workers = await page.evaluate(async () => (await navigator.serviceWorker?.getRegistrations?.())?.length ?? 0);

@@ -63,6 +63,10 @@ export class CacheBinding {
     // These are part of the feed too, in words that only the server has.
     if (kind === "deployment" || kind === "node" || kind === "repository" || !value) this.refetchSoon("activity");
     if (kind === "application" && value) {
+      if (this.hasOtherVersion(id, payload.version)) {
+        this.refetchSoon("application", id);
+        this.refetchSoon("applications");
+      }
       for (const part of ["resources", "plan", "diff", "deployments"]) this.refetchSoon(part, id);
     } else if (kind === "container" && typeof payload.applicationId === "string") {
       this.refetchSoon("resources", payload.applicationId);
@@ -72,6 +76,15 @@ export class CacheBinding {
       const app = payload.applicationId;
       if (typeof app === "string") for (const part of ["deployments", "resources", "plan", "diff", "manifest"]) this.refetchSoon(part, app);
     } else if (kind === "task") this.refetchSoon("task-log", id);
+    else if (kind === "repository" && value) this.refetchSoon("repositories"); // the event tells refs, not the record
+  }
+
+  /** Somebody changed the settings since this application was read. */
+  private hasOtherVersion(id: string, version: unknown): boolean {
+    const one = this.queries.getQueryData<{ version?: number }>(["application", id]);
+    const lists = this.queries.getQueriesData<Listing<{ id: string; version?: number }>>({ queryKey: ["applications"] });
+    const known = [one, ...lists.map(([, data]) => data?.items?.find((a) => a.id === id))];
+    return typeof version === "number" && known.some((a) => a?.version !== undefined && a.version !== version);
   }
 
   refetchSoon(...key: string[]): void {

@@ -195,6 +195,24 @@ describe("cache binding", () => {
     expect(queries.getQueryState(["containers"])?.isInvalidated).toBe(false);
   });
 
+  it("reads settings again when their version moved, and never puts the new version on the old settings", async () => {
+    vi.useFakeTimers();
+    resetLive();
+    const queries = new QueryClient();
+    const binding = new CacheBinding(queries);
+    queries.setQueryData(["application", "a"], { id: "a", branch: "main", version: 4 });
+    const invalidate = vi.spyOn(queries, "invalidateQueries");
+    const told = (seq: number, version: number) => event(seq, "application.status", { id: "a", version, health: { status: "Healthy" } });
+    for (const c of applyEvents([told(1, 4)])) binding.apply(c);
+    await vi.advanceTimersByTimeAsync(500);
+    expect(invalidate).not.toHaveBeenCalledWith({ queryKey: ["application", "a"] });
+    for (const c of applyEvents([told(2, 5)])) binding.apply(c);
+    expect(queries.getQueryData(["application", "a"])).toMatchObject({ branch: "main", version: 4, health: { status: "Healthy" } });
+    await vi.advanceTimersByTimeAsync(500);
+    expect(invalidate).toHaveBeenCalledWith({ queryKey: ["application", "a"] });
+    vi.useRealTimers();
+  });
+
   it("patches lists and details in place and refetches lists that lack the object", async () => {
     vi.useFakeTimers();
     resetLive();

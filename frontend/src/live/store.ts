@@ -55,8 +55,11 @@ export function changeOf(event: LiveEvent): Change | null {
   const payload = (event.payload ?? {}) as Record<string, unknown>;
   const id = (payload.id as string | undefined) ?? event.object?.id;
   switch (event.topic) {
-    case "application.status":
-      return id ? { kind: "application", id, value: payload, event } : null;
+    case "application.status": {
+      // The version belongs to the settings, which the event does not carry: it comes with them.
+      const { version: _version, updatedAt: _updatedAt, ...value } = payload;
+      return id ? { kind: "application", id, value, event } : null;
+    }
     case "application.deleted":
     case "repository.deleted":
     case "node.deleted":

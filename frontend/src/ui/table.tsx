@@ -88,7 +88,8 @@ function Row<T>({ row, id, columns, onOpen, current, selected, kind, chosen, onC
 
 function CardRow<T>({ row, columns, onOpen, selected, chosen, onChoose }: Omit<RowProps<T>, "id" | "current" | "kind">) {
   const head = columns.filter((c) => c.primary);
-  const rest = columns.filter((c) => !c.primary);
+  const rest = columns.filter((c) => !c.primary && c.header);
+  const actions = columns.filter((c) => !c.header);
   return (
     <Box
       component="li"
@@ -99,6 +100,11 @@ function CardRow<T>({ row, columns, onOpen, selected, chosen, onChoose }: Omit<R
         {onChoose && check("Choose the card", chosen, onChoose)}
         {head.map((c) => (
           <Box key={c.id} sx={{ minWidth: 0, fontSize: 14 }}>
+            {c.cell(row)}
+          </Box>
+        ))}
+        {actions.map((c) => (
+          <Box key={c.id} sx={{ ml: "auto" }}>
             {c.cell(row)}
           </Box>
         ))}

@@ -76,7 +76,7 @@ export default function DiffTab({ app }: { app: Application }) {
     <Box sx={{ display: "grid", gap: 1.5 }}>
       <Box sx={{ display: "flex", alignItems: "center", fontSize: 13, color: "var(--df-muted)" }}>
         {plural(changed.length, "service")} {changed.length === 1 ? "differs" : "differ"} from the repository at {valueText(app.sync.desiredCommit?.slice(0, 12))}
-        <ToggleButtonGroup exclusive size="small" value={view} onChange={(_, v: string | null) => v && setView(v)} aria-label="Layout" sx={{ ml: "auto" }}>
+        <ToggleButtonGroup exclusive size="small" value={view} onChange={(_, v: string | null) => v && setView(v)} aria-label="Layout" sx={{ ml: "auto", flex: "none", display: { xs: "none", sm: "inline-flex" } }}>
           <ToggleButton value="split">Side by side</ToggleButton>
           <ToggleButton value="inline">Inline</ToggleButton>
         </ToggleButtonGroup>

@@ -113,9 +113,10 @@ export function place(nodes: ResourceNode[], view: TreeView): { placed: Placed[]
   const graph = new graphlib.Graph();
   graph.setGraph({ rankdir: "LR", nodesep: 14, ranksep: 72, marginx: 16, marginy: 16 });
   graph.setDefaultEdgeLabel(() => ({}));
-  for (const n of sorted) graph.setNode(n.id, { width: NODE_WIDTH, height: NODE_HEIGHT });
+  const bottomUp = [...sorted].reverse(); // the layout puts what it meets first at the bottom
+  for (const n of bottomUp) graph.setNode(n.id, { width: NODE_WIDTH, height: NODE_HEIGHT });
   const edges: Edge[] = [];
-  for (const n of sorted) {
+  for (const n of bottomUp) {
     for (const p of n.parentIds) {
       if (!ids.has(p) || p === n.id) continue;
       edges.push({ from: p, to: n.id });

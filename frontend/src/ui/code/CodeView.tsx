@@ -5,6 +5,7 @@ import { copyText } from "../atoms";
 import { saveText } from "../save";
 import { highlight, SYNTAX, type Language } from "./highlight";
 
+const narrow = { display: { xs: "none", sm: "inline" } };
 const MAX_LINES = 5_000;
 
 /** Read-only source text with line numbers. */
@@ -26,11 +27,11 @@ export function CodeView({ text, language, name, maxHeight = 640, toolbar, first
           </Box>
         )}
         <Box sx={{ flex: 1 }} />
-        <Button color="inherit" startIcon={<Copy size={14} />} onClick={() => void copyText(text)}>
-          Copy
+        <Button color="inherit" aria-label="Copy" sx={{ minWidth: 0 }} startIcon={<Copy size={14} />} onClick={() => void copyText(text)}>
+          <Box component="span" sx={narrow}>Copy</Box>
         </Button>
-        <Button color="inherit" startIcon={<Download size={14} />} onClick={() => saveText(name, text)}>
-          Download
+        <Button color="inherit" aria-label="Download" sx={{ minWidth: 0 }} startIcon={<Download size={14} />} onClick={() => saveText(name, text)}>
+          <Box component="span" sx={narrow}>Download</Box>
         </Button>
       </Box>
       <Box ref={view} tabIndex={0} role="region" aria-label={name} className="df-mono" sx={{ maxHeight, overflow: "auto", py: 1, fontSize: 12.5, lineHeight: "20px", tabSize: 2 }}>

@@ -10,7 +10,7 @@ static void test_defaults(void **state) {
     assert_string_equal(c->database.url, "");
     assert_string_equal(c->docker.host, "unix:///var/run/docker.sock");
     assert_int_equal(c->log.level, LOG_INFO);
-    assert_int_equal(c->server.max_body, 25 << 20);
+    assert_int_equal(c->server.max_body, 5 << 20);
     assert_int_equal(c->auth.access_token_seconds, 300);
     assert_int_equal(c->auth.refresh_idle_hours, 12);
     assert_int_equal(c->limits.ws_per_user, 10);

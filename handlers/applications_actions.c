@@ -124,6 +124,27 @@ static err_t diff(struct request *r, struct reply *out) { return reply_view(r, o
 static err_t resources(struct request *r, struct reply *out) { return reply_view(r, out, gitops_resources); }
 static err_t manifest(struct request *r, struct reply *out) { return reply_view(r, out, gitops_manifest); }
 
+/* ---- approvals ---- */
+
+static err_t approvals(struct request *r, struct reply *out) {
+    const struct seen_application *x = r->resource;
+    struct pg_result *res;
+    TRY(pg_rows(platform()->db, r->a, SQL_GITOPS_APPROVALS_LIST, PG_ARGS(pg_uuid(x->id)), &res));
+    return reply_list(r, out, res->cells[0], NULL);
+}
+
+static err_t withdraw_tx(struct pg *tx, struct request *r, void *arg, struct change *c) {
+    const struct seen_application *x = arg;
+    (void)r;
+    *c = (struct change){.kind = "application", .id = x->id, .name = x->name};
+    return pg_exec(tx, SQL_GITOPS_APPROVALS_WITHDRAW, PG_ARGS(pg_uuid(x->id)), NULL);
+}
+
+static err_t withdraw(struct request *r, struct reply *out) {
+    TRY(api_tx(r, withdraw_tx, r->resource));
+    return reply_empty(out, 204);
+}
+
 #define APP(m, path, perm, fn, ...)                                                                                    \
     ROUTE(m, "/api/v1/applications/{id}/" path, AUTH_PERMISSION, perm, fn, .read_permission = "application:read",      \
           .resolve = resolve_application, .tag = "applications", __VA_ARGS__)
@@ -138,5 +159,11 @@ static const struct route rows[] = {
     APP(GET, "diff", "application:read", diff, .summary = "Field differences of each service"),
     APP(GET, "resources", "application:read", resources, .summary = "Tree of what belongs to the application"),
     APP(GET, "manifest", "application:read", manifest, .summary = "What the desired commit renders to"),
+    APP(GET, "approvals", "application:read", approvals,
+        .summary =
+            "Dangerous engine options that automatic syncs may use because somebody with the right deployed them"),
+    APP(DELETE, "approvals", "application:update", withdraw, .audit = "application.approvals.withdraw",
+        .summary =
+            "Withdraw all approvals: automatic syncs with such options are refused until somebody deploys them again"),
 };
 ROUTE_TABLE(applications_actions_routes, rows);

@@ -265,15 +265,18 @@ static err_t runtime_register(struct platform *p) {
         cond_init(&R.dirty);
         health_register("nodes", false, probe_nodes, p);
     }
-    const char **forbid = arena_new_array(R.a, const char *, 1);
+    const char **forbid = arena_new_array(R.a, const char *, 2);
+    char *real = realpath(c->data.dir, NULL); /* start-up may block */
     forbid[0] = absolute(R.a, c->data.dir);
+    forbid[1] = real ? arena_strdup(R.a, real) : forbid[0];
+    free(real);
     struct gitops_conf gc = {.data_dir = forbid[0],
                              .allow_local = c->git.allow_local_paths && c->server.dev_mode,
                              .resync_s = (uint64_t)c->gitops.resync_seconds,
                              .history_limit = c->gitops.history_limit,
                              .max_parallel = (size_t)c->gitops.max_parallel_ops,
                              .forbid_paths = forbid,
-                             .n_forbid_paths = 1,
+                             .n_forbid_paths = 2,
                              .rights = {.person = person, .may = may, .guard = guard_rights_of}};
     p->fleet = fleet_new(NULL);
     p->hub = hub_new(NULL);

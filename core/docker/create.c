@@ -16,9 +16,7 @@ static err_t check_volumes(struct docker *d, struct arena *a, const struct json 
         if (err_is(e, ERR_NOT_FOUND))
             continue;
         TRY(e);
-        const struct guard_violation *bad;
-        guard_existing_volume(a, v->raw, used[i].pointer, rights, &bad);
-        TRY(guard_error(a, bad));
+        TRY(docker_guard_volume(d, a, v->raw, used[i].pointer, rights, deadline));
     }
     return NULL;
 }
@@ -56,7 +54,7 @@ err_t docker_container_create_body(struct docker *d, struct arena *a, const char
                                    struct docker_created **ret) {
     if (name)
         TRY(err_field(docker_name_check(str_of(name)), "name"));
-    TRY(guard_check(a, GUARD_CONTAINER, body, rights));
+    TRY(docker_guard_body(d, a, GUARD_CONTAINER, body, rights, deadline));
     TRY(check_volumes(d, a, body, rights, deadline));
     return send_create(d, a, name, platform, body, deadline, ret);
 }

@@ -2,6 +2,7 @@
 #pragma once
 #include "core/async/wait.h"
 #include "core/docker/docker.h"
+#include "core/docker/guard.h"
 #include "core/docker/stream.h"
 
 #define DOCKER_MAGIC 0xd0c4e401u
@@ -49,6 +50,11 @@ MUST_CHECK err_t docker_call_each(struct docker *d, const struct docker_call *c,
 /** Read a response body in pieces and cut it into JSON values; NULL at its end. */
 MUST_CHECK err_t docker_read_items(struct docker *d, const struct docker_call *c, struct http_response *r, bool array,
                                    uint64_t deadline, json_item_fn *fn, void *arg);
+/** YIELDS. The guard over a final body with what its host paths really are (host_paths.c); an unknown engine fails closed. */
+MUST_CHECK err_t docker_guard_body(struct docker *d, struct arena *a, enum guard_body kind, const struct json *body,
+                                   const struct guard_rights *rights, uint64_t deadline);
+MUST_CHECK err_t docker_guard_volume(struct docker *d, struct arena *a, const struct json *volume, const char *pointer,
+                                     const struct guard_rights *rights, uint64_t deadline);
 MUST_CHECK err_t docker_parse(struct docker *d, struct arena *a, const struct docker_call *c, struct str text,
                               struct json **ret);
 

@@ -1,4 +1,5 @@
 /* The walk over a body, and what callers see of it. The rules are in guard_host.c, guard_mounts.c, guard_network.c. */
+#include "core/base/sha256.h"
 #include "core/docker/guard_internal.h"
 
 const struct guard_rights GUARD_NOBODY = {0};
@@ -56,14 +57,55 @@ void guard_deny(struct guard *g, const char *ptr, const char *rule, const char *
     add(g, ptr, rule, NULL, m);
 }
 
+bool guard_has(const struct guard_rights *rights, enum guard_right r) {
+    return rights->allow & GUARD_BIT(r) || (r == GUARD_HOST_PATHS && rights->allow & GUARD_BIT(GUARD_SYSTEM_PATHS));
+}
+
+/* The value counts, not its place: the same list in another order is the same. */
+static const char *use_key(struct guard *g, enum guard_right r, const char *ptr, const char *rule,
+                           const char *message) {
+    const struct json *value = g->body ? json_pointer(g->body, ptr) : NULL;
+    const char *text = arena_printf(g->a, "%s\n%s\n%s\n%s", permissions[r], rule, message,
+                                    value ? json_to_canonical(g->a, value) : "");
+    uint8_t hash[32];
+    char hex[65];
+    struct sha256 s;
+    sha256_init(&s);
+    sha256_update(&s, text, strlen(text));
+    sha256_final(&s, hash);
+    str_to_hex(hash, sizeof(hash), hex);
+    return arena_strndup(g->a, hex, 40);
+}
+
+static bool granted(const struct guard_rights *rights, const char *key) {
+    for (size_t i = 0; i < rights->ngrants; i++)
+        if (z_eq(rights->grants[i], key))
+            return true;
+    return false;
+}
+
+static void note_use(struct guard_uses *u, enum guard_right r, const char *key, const char *rule, const char *message) {
+    for
+        vec_each(it, &u->list)
+            if (z_eq(it->key, key))
+                return;
+    if (u->list.n < GUARD_MAX_USES)
+        *vec_push(u->a, &u->list) = (struct guard_use){arena_strdup(u->a, key), r, rule, arena_strdup(u->a, message)};
+}
+
 void guard_need(struct guard *g, enum guard_right r, const char *ptr, const char *rule, const char *fmt, ...) {
-    if (g->rights->allow & GUARD_BIT(r))
+    bool allowed = guard_has(g->rights, r);
+    if (allowed && !g->rights->uses)
         return;
     va_list ap;
     va_start(ap, fmt);
     char *m = arena_vprintf(g->a, fmt, ap);
     va_end(ap);
-    add(g, ptr, rule, permissions[r], m);
+    const char *key = allowed || g->rights->ngrants ? use_key(g, r, ptr, rule, m) : NULL;
+    if (allowed)
+        note_use(g->rights->uses, r, key, rule, m);
+    else if (!key || !granted(g->rights, key))
+        add(g, ptr, rule, permissions[r], m);
 }
 
 static bool all_strings(const struct json *v) {
@@ -217,12 +259,36 @@ size_t docker_body_check(struct arena *a, enum guard_body kind, const struct jso
                          const struct guard_rights *rights, const struct guard_violation **ret) {
     struct guard g = start(a, rights);
     g.tail = &g.first;
+    g.body = body;
     if (!json_is(body, JSON_OBJECT))
         guard_deny(&g, "", "type", "the body is not an object");
     else
         check_kind(&g, kind, body);
     *ret = g.first;
     return g.n;
+}
+
+size_t guard_body_paths(struct arena *a, enum guard_body kind, const struct json *body,
+                        const struct guard_rights *rights, const char ***ret) {
+    struct guard_rights look = rights ? *rights : GUARD_NOBODY;
+    look.uses = NULL; /* nothing is decided here */
+    struct guard g = start(a, &look);
+    g.tail = &g.first;
+    if (json_is(body, JSON_OBJECT))
+        check_kind(&g, kind, body);
+    *ret = g.paths.v;
+    return g.paths.n;
+}
+
+size_t guard_existing_volume_paths(struct arena *a, const struct json *volume, const struct guard_rights *rights,
+                                   const char ***ret) {
+    struct guard_rights look = rights ? *rights : GUARD_NOBODY;
+    look.uses = NULL;
+    struct guard g = start(a, &look);
+    g.tail = &g.first;
+    guard_volume_driver(&g, "", volume, "Driver", "Options");
+    *ret = g.paths.v;
+    return g.paths.n;
 }
 
 size_t guard_existing_volume(struct arena *a, const struct json *volume, const char *pointer,
@@ -256,7 +322,9 @@ err_t guard_error(struct arena *a, const struct guard_violation *v) {
     jw_arr_end(&w);
     const char *list = b.failed ? "[]" : str_z(a, buf_str(&b));
     buf_done(&b);
-    err_t e = err_new(ERR_POLICY, "%s%s", v->message, n > 1 ? " (and more, see details)" : "");
+    err_t e = err_new(ERR_POLICY, "%s (%s at %s; %s%s)%s", v->message, v->rule, v->pointer,
+                      v->permission ? "needs the permission " : "nothing allows it", v->permission ? v->permission : "",
+                      n > 1 ? "; and more, see details" : "");
     return err_field(err_detail_json(e, "violations", list), v->pointer);
 }
 

@@ -5,6 +5,7 @@
 #include "core/base/arena.h"
 #include "core/base/err.h"
 #include "core/base/json.h"
+#include "core/base/vec.h"
 
 /* X(symbol, permission): the right that allows what is refused without it. */
 #define GUARD_RIGHTS(X)                                                                                                \
@@ -18,6 +19,7 @@
     X(RUNTIME, "container:runtime")                                                                                    \
     X(CGROUP, "container:cgroup")                                                                                      \
     X(HOST_PATHS, "container:host-paths")                                                                              \
+    X(SYSTEM_PATHS, "container:system-paths") /* the host itself; includes the other host paths */                     \
     X(LOG_DRIVER, "container:log-driver")                                                                              \
     X(VOLUME_DRIVER, "volume:driver-options")                                                                          \
     X(NETWORK_DRIVER, "network:host-driver")
@@ -30,22 +32,44 @@ enum guard_right {
 #define GUARD_BIT(r) (1u << (r))
 #define GUARD_ALL ((1u << GUARD_RIGHTS_MAX) - 1)
 
+struct guard_real_path {
+    const char *path /* canonical */, *real;
+};
+/** What was used of a right, so that the same may be allowed again without it. */
+struct guard_use {
+    const char *key; /* hex digest over right, rule, message and value */
+    enum guard_right right;
+    const char *rule, *message;
+};
+#define GUARD_MAX_USES 256
+struct guard_uses {
+    struct arena *a;            /* owns what is kept here; may outlive the check */
+    VEC(struct guard_use) list; /* each key once */
+};
+
 /** Who asks. Zeroed = no rights. Pointers are borrowed for the call. */
 struct guard_rights {
     uint32_t allow;                 /* GUARD_BIT()s */
     const char *const *allow_paths; /* exact host paths that need no right (the application's own files) */
     size_t nallow_paths;
-    const char *const *forbid_paths; /* more forbidden prefixes: our data directory, the engine's socket */
+    const char *const *forbid_paths; /* mounted by nobody, nor anything inside: our data directory */
     size_t nforbid_paths;
+    const char *const *system_paths; /* besides the built-in list: the engine's socket and data */
+    size_t nsystem_paths;
+    /** Where host paths lead when links are followed, for those somebody looked up. Others count as they are written. */
+    const struct guard_real_path *real_paths;
+    size_t nreal_paths;
+    const char *const *grants; /* keys of uses that need no right any more */
+    size_t ngrants;
+    struct guard_uses *uses; /* what needed a right and had it is noted here; may be NULL */
     /** Is this container (id or name) part of the caller's own project? NULL = none is. */
     bool (*own_container)(void *ctx, const char *ref);
-    /** Local engine only: resolve symlinks of a host path; false = leave as it is. NULL = lexical check only. */
-    bool (*resolve_path)(void *ctx, const char *path, char *out, size_t size);
     void *ctx;
 };
 extern const struct guard_rights GUARD_NOBODY;     /* no rights at all */
 extern const struct guard_rights GUARD_EVERYTHING; /* administrators; unknown keys are refused all the same */
 const char *guard_permission(enum guard_right r);
+bool guard_has(const struct guard_rights *rights, enum guard_right r); /* or a greater one that includes it */
 /** -1 when no such permission exists here. */
 int guard_right_of(const char *permission);
 
@@ -61,6 +85,11 @@ struct guard_violation {
 /** All violations in body order, NULL when the body is fine; *ret_n counts them. At most 256 are listed. */
 size_t docker_body_check(struct arena *a, enum guard_body kind, const struct json *body,
                          const struct guard_rights *rights, const struct guard_violation **ret);
+/** The host paths the same walk would judge, canonical: what to look up before. */
+size_t guard_body_paths(struct arena *a, enum guard_body kind, const struct json *body,
+                        const struct guard_rights *rights, const char ***ret);
+size_t guard_existing_volume_paths(struct arena *a, const struct json *volume, const struct guard_rights *rights,
+                                   const char ***ret);
 /** ERR_POLICY with details.violations = [{pointer, rule, message, permission}], or NULL. */
 MUST_CHECK err_t guard_check(struct arena *a, enum guard_body kind, const struct json *body,
                              const struct guard_rights *rights);
@@ -77,5 +106,5 @@ size_t guard_body_volumes(struct arena *a, const struct json *body, struct guard
 
 /** Lexical canonical form of an absolute path: no //, ., .., no trailing slash. NULL if not absolute or with NUL. */
 char *guard_path_canonical(struct arena *a, struct str path);
-/** Is a canonical host path one of, inside, or a parent of the forbidden ones? */
-bool guard_path_forbidden(const char *canonical, const struct guard_rights *rights);
+/** Is a canonical host path one of, inside, or a parent of those that are the host itself? */
+bool guard_path_system(const char *canonical, const struct guard_rights *rights);

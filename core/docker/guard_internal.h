@@ -1,5 +1,6 @@
 /* Shared by the guard's files: the walk state and the helpers rules are written with. */
 #pragma once
+#include "core/base/vec.h"
 #include "core/docker/guard.h"
 #include "core/docker/spec.h"
 
@@ -8,8 +9,10 @@
 struct guard {
     struct arena *a;
     const struct guard_rights *rights;
+    const struct json *body; /* what pointers point into; NULL when they do not */
     struct guard_violation *first, **tail;
     size_t n;
+    VEC(const char *) paths; /* host paths met, canonical */
 };
 enum guard_type { GT_STR, GT_BOOL, GT_INT, GT_STRS, GT_TEXT, GT_MAP, GT_OBJ, GT_ARR };
 typedef void guard_fn(struct guard *g, const char *ptr, const struct json *v);

@@ -3,7 +3,7 @@
 #include "core/docker/guard_internal.h"
 
 /* Directories whose contents are the host itself, its secrets, or a way to the engine. */
-static const char *const forbidden[] = {
+static const char *const system_paths[] = {
     "/etc",
     "/root",
     "/home",
@@ -57,12 +57,23 @@ static bool inside(const char *p, const char *prefix) {
 
 static bool touches(const char *p, const char *forbid) { return inside(p, forbid) || inside(forbid, p); }
 
-bool guard_path_forbidden(const char *canonical, const struct guard_rights *rights) {
-    for (size_t i = 0; i < ARRAY_LEN(forbidden); i++)
-        if (touches(canonical, forbidden[i]))
+/* What is above our data directory is the host's system, too: it is in there. */
+bool guard_path_system(const char *canonical, const struct guard_rights *rights) {
+    for (size_t i = 0; i < ARRAY_LEN(system_paths); i++)
+        if (touches(canonical, system_paths[i]))
+            return true;
+    for (size_t i = 0; i < rights->nsystem_paths; i++)
+        if (touches(canonical, rights->system_paths[i]))
             return true;
     for (size_t i = 0; i < rights->nforbid_paths; i++)
         if (touches(canonical, rights->forbid_paths[i]))
+            return true;
+    return false;
+}
+
+static bool never(const char *canonical, const struct guard_rights *rights) {
+    for (size_t i = 0; i < rights->nforbid_paths; i++)
+        if (inside(canonical, rights->forbid_paths[i]))
             return true;
     return false;
 }
@@ -76,6 +87,14 @@ static bool allowed(const char *p, const struct guard_rights *rights) {
     return false;
 }
 
+static const char *real_path(const struct guard_rights *rights, const char *p) {
+    for (size_t i = 0; i < rights->nreal_paths; i++)
+        if (z_eq(p, rights->real_paths[i].path))
+            return rights->real_paths[i].real;
+    return p;
+}
+
+/* Any path of the host is a right, and those that are the host itself are a greater one. */
 void guard_host_path(struct guard *g, const char *ptr, struct str path) {
     char *p = guard_path_canonical(g->a, path);
     if (!p) {
@@ -84,19 +103,16 @@ void guard_host_path(struct guard *g, const char *ptr, struct str path) {
     }
     if (allowed(p, g->rights))
         return;
-    char real[PATH_MAX];
-    const char *checked[2] = {p, p};
-    if (g->rights->resolve_path && g->rights->resolve_path(g->rights->ctx, p, real, sizeof real))
-        checked[1] = guard_path_canonical(g->a, str_of(real));
-    for (int i = 0; i < 2; i++) {
-        if (!checked[i])
-            continue;
-        if (guard_path_forbidden(checked[i], g->rights)) {
-            guard_need(g, GUARD_HOST_PATHS, ptr, "host-path", "the host path %s%s%s is not for containers", p,
-                       i ? " leads to " : "", i ? checked[i] : "");
-            return;
-        }
-    }
+    *vec_push(g->a, &g->paths) = p;
+    const char *real = real_path(g->rights, p);
+    const char *leads = z_eq(real, p) ? "" : arena_printf(g->a, ", which leads to %s,", real);
+    if (never(p, g->rights) || never(real, g->rights))
+        guard_deny(g, ptr, "own-path", "the host path %s%s is the server's own and mounted by nobody", p, leads);
+    else if (guard_path_system(p, g->rights) || guard_path_system(real, g->rights))
+        guard_need(g, GUARD_SYSTEM_PATHS, ptr, "system-path", "the host path %s%s belongs to the host's system", p,
+                   leads);
+    else
+        guard_need(g, GUARD_HOST_PATHS, ptr, "host-path", "%s%s is a path of the host", p, leads);
 }
 
 static bool mode_has(struct str modes, const char *word) {
@@ -108,8 +124,11 @@ static bool mode_has(struct str modes, const char *word) {
 }
 
 static void propagation(struct guard *g, const char *ptr, struct str modes) {
-    if (mode_has(modes, "shared") || mode_has(modes, "rshared"))
-        guard_need(g, GUARD_HOST_PATHS, ptr, "mount-propagation", "shared propagation lets mounts reach the host");
+    static const char *const words[] = {"shared", "rshared", "slave", "rslave"};
+    for (size_t i = 0; i < ARRAY_LEN(words); i++)
+        if (mode_has(modes, words[i]))
+            guard_need(g, GUARD_HOST_PATHS, ptr, "mount-propagation",
+                       "%s propagation passes mounts between container and host", words[i]);
 }
 
 static void one_bind(struct guard *g, const char *ptr, struct str text) {

@@ -57,7 +57,7 @@ err_t docker_volume_create(struct docker *d, struct arena *a, const struct volum
     struct json *body, *row;
     struct docker_volume *v = NULL;
     TRY(volume_spec_body(a, spec, &body));
-    TRY(guard_check(a, GUARD_VOLUME, body, rights));
+    TRY(docker_guard_body(d, a, GUARD_VOLUME, body, rights, deadline));
     struct docker_call call = {
         .method = "POST", .op = "create volume", .what = spec->name, .body = body, .path = "/volumes/create"};
     err_t e = spec->name ? docker_volume_inspect(d, a, spec->name, deadline, &v) : NULL;

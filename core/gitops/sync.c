@@ -1,10 +1,8 @@
 /* The deployment job: resolve -> render -> observe -> plan -> execute -> health gate -> record. Everything it did is in the
  * database before and after each operation; after a crash the next claim observes again and goes on. */
-#include <limits.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include "core/base/fault.h"
 #include "core/docker/image.h"
+#include "core/gitops/approvals.h"
 #include "core/gitops/internal.h"
 
 struct sync {
@@ -21,6 +19,7 @@ struct sync {
     struct json *rendered, *images;
     size_t done_ops;
     struct guard_rights rights;
+    struct guard_uses uses; /* of the person's rights */
     /* of the write under way */
     const struct op *op;
     enum op_state op_state;
@@ -161,6 +160,8 @@ static err_t finish_tx(struct pg *tx, void *arg) {
                                         ? s->app->desired_commit
                                         : "")),
                     NULL));
+    if (e->error == NULL)
+        TRY(approvals_add(tx, s->a, s->app->id, user_of(s), &s->uses));
     TRY(pg_json_text(tx, s->a, SQL_GITOPS_DEPLOYMENT_EVENT, PG_ARGS(pg_uuid(s->deployment_id)), "deployment", &event));
     TRY(bus_publish(tx, "deployment.finished", s->app->id, "application", s->app->id, event.p));
     TRY(pg_exec(tx, SQL_GITOPS_HISTORY_PURGE, PG_ARGS(pg_uuid(s->app->id), pg_int(s->g->conf.history_limit)), NULL));
@@ -280,28 +281,12 @@ static err_t make_plan(struct sync *s) {
     return job_tx(s->job, planned_tx, s);
 }
 
-/* Where a path of this machine really leads: as far as it exists, the rest as it is written. A container with a folder of the host
- * can put a link into it. */
-static bool real_path(void *ctx, const char *path, char *out, size_t size) {
-    char real[PATH_MAX], *head = arena_strdup(arena_current(), path);
-    size_t n = strlen(path);
-    (void)ctx;
-    if (n >= PATH_MAX)
-        return false;
-    while (realpath(head, real) == NULL) {
-        while (n > 0 && head[--n] != '/')
-            ;
-        if (n == 0)
-            return false;
-        head[n] = '\0';
-    }
-    int len = snprintf(out, size, "%s%s", real, path + n);
-    return len > 0 && (size_t)len < size;
-}
-
 static err_t execute(struct sync *s) {
-    if (docker_is_local(s->docker))
-        s->rights.resolve_path = real_path;
+    /* Our data directory is a place of this machine only. */
+    if (docker_is_local(s->docker)) {
+        s->rights.forbid_paths = s->g->conf.forbid_paths;
+        s->rights.nforbid_paths = s->g->conf.n_forbid_paths;
+    }
     struct source_conf source = {
         .mirror = repo_mirror(s->g, s->a, s->app->repo_id), .sha = s->commit.sha, .deadline = deadline_in(MINUTES(10))};
     struct apply_conf conf = {.docker = s->docker,
@@ -336,9 +321,13 @@ static err_t check_originator(struct sync *s) {
     const struct principal *who;
     bool back = json_get_str(s->payload, "rollbackTo") != NULL;
     TRY(gitops_person(s->g, s->job, back ? "application:rollback" : "application:sync", s->app->id, &who));
-    s->rights = (struct guard_rights){.forbid_paths = c->forbid_paths, .nforbid_paths = c->n_forbid_paths};
-    /* Automatic syncs have no rights to dangerous options. */
-    s->rights.allow = who ? c->rights.guard(c->rights.ctx, who, s->app->id) : 0;
+    s->rights = (struct guard_rights){0};
+    /* Automatic syncs have no rights to dangerous options, only to those that somebody deployed before. */
+    if (who == NULL)
+        return approvals_load(s->g, s->a, s->app->id, &s->rights);
+    s->uses.a = s->a;
+    s->rights.allow = c->rights.guard(c->rights.ctx, who, s->app->id);
+    s->rights.uses = &s->uses;
     return NULL;
 }
 

@@ -57,6 +57,8 @@
     X(CONTAINER_RUNTIME, "container:runtime", ADMIN, "Choose the container runtime")                                   \
     X(CONTAINER_CGROUP, "container:cgroup", ADMIN, "Choose the parent cgroup")                                         \
     X(CONTAINER_HOST_PATHS, "container:host-paths", ADMIN, "Mount paths of the host")                                  \
+    X(CONTAINER_SYSTEM_PATHS, "container:system-paths", ADMIN,                                                         \
+      "Mount paths that are the host itself: /etc, the engine's socket, ...")                                          \
     X(CONTAINER_LOG_DRIVER, "container:log-driver", ADMIN, "Choose the log driver")                                    \
     X(VOLUME_DRIVER_OPTIONS, "volume:driver-options", ADMIN, "Use volume driver options")                              \
     X(NETWORK_HOST_DRIVER, "network:host-driver", ADMIN, "Use host-level network drivers")                             \

@@ -121,3 +121,24 @@ UPDATE repositories SET state = 'error', error = $2::jsonb, failures = failures 
 
 -- name: gitops_app_delete
 DELETE FROM applications WHERE id = $1;
+
+-- name: gitops_approvals
+SELECT key, permission, approved_by FROM application_approvals WHERE application_id = $1 ORDER BY approved_by, key LIMIT 512;
+
+-- name: gitops_approve
+-- $2: [{key, permission, rule, message}]. The newest 512 are kept.
+WITH given AS (
+    INSERT INTO application_approvals (application_id, key, permission, rule, message, approved_by)
+    SELECT $1::uuid, x->>'key', x->>'permission', x->>'rule', x->>'message', $3::uuid FROM jsonb_array_elements($2::jsonb) x
+    ON CONFLICT (application_id, key) DO UPDATE SET approved_by = excluded.approved_by, approved_at = now()
+)
+DELETE FROM application_approvals WHERE application_id = $1::uuid AND key IN
+       (SELECT key FROM application_approvals WHERE application_id = $1::uuid ORDER BY approved_at DESC, key OFFSET 512 - jsonb_array_length($2::jsonb));
+
+-- name: gitops_approvals_list
+SELECT coalesce(json_agg(json_build_object('permission', p.permission, 'rule', p.rule, 'message', p.message, 'approvedBy',
+         json_build_object('id', u.id, 'name', u.username), 'approvedAt', df_time(p.approved_at)) ORDER BY p.approved_at DESC, p.key), '[]')::text
+  FROM application_approvals p JOIN users u ON u.id = p.approved_by WHERE p.application_id = $1;
+
+-- name: gitops_approvals_withdraw
+DELETE FROM application_approvals WHERE application_id = $1;

@@ -85,35 +85,43 @@ static const struct {
     {"{\"Image\":\"a\",\"Host\":{},\"OnBuild\":[]}", "/Host unknown-key -; /OnBuild unknown-key -"},
     {"[]", " type -"},
     /* host paths */
-    {HC("\"Binds\":[\"data:/data\",\"/srv/app:/app:ro\",\"/data\",\"/opt/x/../y:/y\"]"), ""},
-    {HC("\"Binds\":[\"/:/host\"]"), "/HostConfig/Binds/0 host-path container:host-paths"},
+    {HC("\"Binds\":[\"data:/data\",\"/srv/app:/app:ro\",\"/data\",\"/opt/x/../y:/y\"]"),
+     "/HostConfig/Binds/1 host-path container:host-paths; /HostConfig/Binds/3 host-path container:host-paths"},
+    {HC("\"Binds\":[\"/:/host\"]"), "/HostConfig/Binds/0 system-path container:system-paths"},
     {HC("\"Binds\":[\"/etc:/e\",\"//etc/passwd:/e\",\"/srv/../etc:/e\",\"/./root/.ssh:/e\",\"/var:/v\"]"),
-     "/HostConfig/Binds/0 host-path container:host-paths; /HostConfig/Binds/1 host-path container:host-paths; "
-     "/HostConfig/Binds/2 host-path container:host-paths; /HostConfig/Binds/3 host-path container:host-paths; "
-     "/HostConfig/Binds/4 host-path container:host-paths"},
+     "/HostConfig/Binds/0 system-path container:system-paths; /HostConfig/Binds/1 system-path container:system-paths; "
+     "/HostConfig/Binds/2 system-path container:system-paths; /HostConfig/Binds/3 system-path container:system-paths; "
+     "/HostConfig/Binds/4 system-path container:system-paths"},
     {HC("\"Binds\":[\"/var/run/docker.sock:/s\",\"//var//run/docker.sock:/s\",\"/run:/r\",\"/var/lib/docker/volumes/x/_data:/v\"]"),
+     "/HostConfig/Binds/0 system-path container:system-paths; /HostConfig/Binds/1 system-path container:system-paths; "
+     "/HostConfig/Binds/2 system-path container:system-paths; /HostConfig/Binds/3 system-path container:system-paths"},
+    {HC("\"Binds\":[\"/etcetera:/e\",\"/runner:/r\",\"/homes/x:/h\",\"/var/lib/app:/a\"]"),
      "/HostConfig/Binds/0 host-path container:host-paths; /HostConfig/Binds/1 host-path container:host-paths; "
      "/HostConfig/Binds/2 host-path container:host-paths; /HostConfig/Binds/3 host-path container:host-paths"},
-    {HC("\"Binds\":[\"/etcetera:/e\",\"/runner:/r\",\"/homes/x:/h\",\"/var/lib/app:/a\"]"), ""},
     {HC("\"Binds\":[\"/data/ours/apps/1/conf:/z\",\"/data/ours/apps/1/conf/link:/y\"]"),
-     "/HostConfig/Binds/1 host-path container:host-paths"},
+     "/HostConfig/Binds/1 own-path -"},
     {HC("\"Binds\":[\"/data/ours/secret:/x\",\"/data:/y\",\"/data/ours/apps/1/conf:/z\"]"),
-     "/HostConfig/Binds/0 host-path container:host-paths; /HostConfig/Binds/1 host-path container:host-paths"},
+     "/HostConfig/Binds/0 own-path -; /HostConfig/Binds/1 system-path container:system-paths"},
+    {HC("\"Binds\":[\"/engine/s.sock:/x\",\"/engine:/y\",\"/enginex:/z\"]"),
+     "/HostConfig/Binds/0 system-path container:system-paths; /HostConfig/Binds/1 system-path container:system-paths; "
+     "/HostConfig/Binds/2 host-path container:host-paths"},
     {HC("\"Binds\":[\"../x:/y\",\"~/x:/y\",\"nothing\"]"),
      "/HostConfig/Binds/0 bind-syntax -; /HostConfig/Binds/1 bind-syntax -; /HostConfig/Binds/2 bind-syntax -"},
-    {HC("\"Binds\":[\"/srv/a:/a:rw,rshared\"]"), "/HostConfig/Binds/0 mount-propagation container:host-paths"},
+    {HC("\"Binds\":[\"/srv/a:/a:rw,rshared\"]"), "/HostConfig/Binds/0 mount-propagation container:host-paths; "
+                                                 "/HostConfig/Binds/0 host-path container:host-paths"},
+    {HC("\"Binds\":[\"vol:/a:slave\"]"), "/HostConfig/Binds/0 mount-propagation container:host-paths"},
     {HC("\"Mounts\":[{\"Type\":\"bind\",\"Source\":\"/proc/1\",\"Target\":\"/x\"},{\"Type\":\"bind\",\"Source\":\"relative\","
         "\"Target\":\"/x\"},{\"Type\":\"npipe\",\"Source\":\"x\",\"Target\":\"/x\"},{\"Type\":\"tmpfs\",\"Target\":\"/t\"}]"),
-     "/HostConfig/Mounts/0/Source host-path container:host-paths; /HostConfig/Mounts/1/Source path-syntax -; "
+     "/HostConfig/Mounts/0/Source system-path container:system-paths; /HostConfig/Mounts/1/Source path-syntax -; "
      "/HostConfig/Mounts/2/Type mount-type -"},
     {HC("\"Mounts\":[{\"Type\":\"volume\",\"Source\":\"vv\",\"Target\":\"/x\",\"VolumeOptions\":{\"DriverConfig\":{\"Name\":\"local\","
         "\"Options\":{\"type\":\"none\",\"o\":\"bind\",\"device\":\"/etc\"}},\"Subpath\":\"../..\"}}]"),
      "/HostConfig/Mounts/0/VolumeOptions/Subpath path-syntax -; "
-     "/HostConfig/Mounts/0/VolumeOptions/DriverConfig/Options/device host-path container:host-paths"},
+     "/HostConfig/Mounts/0/VolumeOptions/DriverConfig/Options/device system-path container:system-paths"},
     {HC("\"Mounts\":[{\"Type\":\"bind\",\"Source\":\"/srv/x\",\"Target\":\"/x\",\"BindOptions\":{\"Propagation\":\"shared\"},"
         "\"ClusterOptions\":{}}]"),
      "/HostConfig/Mounts/0/BindOptions/Propagation mount-propagation container:host-paths; "
-     "/HostConfig/Mounts/0/ClusterOptions unknown-key -"},
+     "/HostConfig/Mounts/0/ClusterOptions unknown-key -; /HostConfig/Mounts/0/Source host-path container:host-paths"},
     {HC("\"VolumeDriver\":\"rclone\""), "/HostConfig/VolumeDriver volume-driver volume:driver-options"},
     {"{\"Image\":\"a\",\"NetworkingConfig\":{\"EndpointsConfig\":{\"n\":{\"Aliases\":[\"x\"],\"IPAMConfig\":{\"IPv4Address\":\"1.2.3.4\"},"
      "\"DriverOpts\":{\"com.docker.network.endpoint.sysctls\":\"net.x=1\"}},\"m\":null}}}",
@@ -121,12 +129,18 @@ static const struct {
 };
 
 static const char *const forbid[] = {"/data/ours"};
+static const char *const engine[] = {"/engine/s.sock"};
 static const char *const allow[] = {"/data/ours/apps/1/conf"};
 
 static void container_table(void **state) {
     (void)state;
-    struct guard_rights r = {
-        .own_container = own, .forbid_paths = forbid, .nforbid_paths = 1, .allow_paths = allow, .nallow_paths = 1};
+    struct guard_rights r = {.own_container = own,
+                             .forbid_paths = forbid,
+                             .nforbid_paths = 1,
+                             .allow_paths = allow,
+                             .nallow_paths = 1,
+                             .system_paths = engine,
+                             .nsystem_paths = 1};
     for (size_t i = 0; i < ARRAY_LEN(containers); i++)
         assert_string_equal(describe(GUARD_CONTAINER, containers[i].body, &r), containers[i].want);
 }
@@ -164,9 +178,10 @@ static void other_bodies(void **state) {
         {GUARD_VOLUME, "{\"Name\":\"v\",\"Driver\":\"local\",\"Labels\":{}}", ""},
         {GUARD_VOLUME, "{\"Name\":\"v\",\"DriverOpts\":{\"type\":\"tmpfs\",\"device\":\"tmpfs\",\"o\":\"size=1m\"}}",
          ""},
-        {GUARD_VOLUME, "{\"DriverOpts\":{\"type\":\"none\",\"o\":\"bind\",\"device\":\"/srv/ok\"}}", ""},
-        {GUARD_VOLUME, "{\"DriverOpts\":{\"type\":\"none\",\"o\":\"rw,bind\",\"device\":\"/srv/../\"}}",
+        {GUARD_VOLUME, "{\"DriverOpts\":{\"type\":\"none\",\"o\":\"bind\",\"device\":\"/srv/ok\"}}",
          "/DriverOpts/device host-path container:host-paths"},
+        {GUARD_VOLUME, "{\"DriverOpts\":{\"type\":\"none\",\"o\":\"rw,bind\",\"device\":\"/srv/../\"}}",
+         "/DriverOpts/device system-path container:system-paths"},
         {GUARD_VOLUME, "{\"DriverOpts\":{\"type\":\"none\",\"o\":\"rbind\"}}", "/DriverOpts/device path-syntax -"},
         {GUARD_VOLUME, "{\"DriverOpts\":{\"type\":\"nfs\",\"o\":\"addr=1.2.3.4\",\"device\":\":/x\"}}",
          "/DriverOpts volume-options volume:driver-options"},
@@ -200,6 +215,8 @@ static void error_shape(void **state) {
     err_t e = guard_check(A, GUARD_CONTAINER, parse(HC("\"Privileged\":true,\"PidMode\":\"host\"")), NULL);
     assert_err(e, POLICY);
     assert_string_equal(e->field, "/HostConfig/Privileged");
+    assert_non_null(
+        strstr(e->message, "(privileged at /HostConfig/Privileged; needs the permission container:privileged)"));
     assert_non_null(e->details);
     assert_true(e->details->raw);
     struct json *list = parse(e->details->value);
@@ -235,16 +252,23 @@ static void canonical_paths(void **state) {
     assert_null(guard_path_canonical(A, str_n("/a\0b", 4)));
 }
 
-static bool leads_to_etc(void *ctx, const char *path, char *out, size_t size) {
-    (void)ctx;
-    snprintf(out, size, "%s", z_eq(path, "/srv/link") ? "/etc" : path);
-    return true;
-}
-static void symlinks_of_local_engines(void **state) {
+static void links_count_where_they_lead(void **state) {
     (void)state;
-    struct guard_rights r = {.resolve_path = leads_to_etc};
-    assert_string_equal(describe(GUARD_CONTAINER, HC("\"Binds\":[\"/srv/link:/a\",\"/srv/fine:/b\"]"), &r),
-                        "/HostConfig/Binds/0 host-path container:host-paths");
+    static const struct guard_real_path real[] = {
+        {"/srv/link", "/etc"}, {"/srv/own", "/data/ours/keys"}, {"/srv/fine", "/srv/elsewhere"}};
+    struct guard_rights r = {.real_paths = real, .nreal_paths = 3, .forbid_paths = forbid, .nforbid_paths = 1};
+    const char *body = HC("\"Binds\":[\"/srv/link:/a\",\"/srv/own:/b\",\"/srv/fine:/c\"]");
+    assert_string_equal(describe(GUARD_CONTAINER, body, &r),
+                        "/HostConfig/Binds/0 system-path container:system-paths; /HostConfig/Binds/1 own-path -; "
+                        "/HostConfig/Binds/2 host-path container:host-paths");
+    r.allow = GUARD_BIT(GUARD_HOST_PATHS);
+    assert_string_equal(describe(GUARD_CONTAINER, body, &r),
+                        "/HostConfig/Binds/0 system-path container:system-paths; /HostConfig/Binds/1 own-path -");
+    r.allow = GUARD_BIT(GUARD_SYSTEM_PATHS);
+    assert_string_equal(describe(GUARD_CONTAINER, body, &r), "/HostConfig/Binds/1 own-path -");
+    const char **paths;
+    assert_int_equal(guard_body_paths(A, GUARD_CONTAINER, parse(body), &r, &paths), 3);
+    assert_string_equal(paths[1], "/srv/own");
 }
 
 static void existing_volumes(void **state) {
@@ -273,7 +297,7 @@ int main(void) {
         T(error_shape),
         T(many_violations_are_bounded),
         T(canonical_paths),
-        T(symlinks_of_local_engines),
+        T(links_count_where_they_lead),
         T(existing_volumes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -92,6 +92,8 @@ static struct json *sync_body(struct arena *a, const struct args *args) {
         json_set_bool(a, body, "prune", true);
     if (arg_has(args, "force"))
         json_set_bool(a, body, "force", true);
+    if (arg_has(args, "adopt"))
+        json_set_bool(a, body, "adopt", true);
     if (services->n) {
         struct json *v = json_array(a);
         for (size_t i = 0; i < services->n; i++)
@@ -192,14 +194,14 @@ static err_t wait_app(struct arena *a, const struct args *args, int *ret_exit) {
     return e;
 }
 
-static const struct arg_def sync_options[] = {COMMON_OPTIONS,       {0, "revision", true}, {0, "prune", false},
-                                              {0, "force", false},  {0, "dry-run", false}, {0, "no-wait", false},
-                                              {0, "service", true}, {0, "timeout", true},  {0}};
+static const struct arg_def sync_options[] = {
+    COMMON_OPTIONS,        {0, "revision", true}, {0, "prune", false},  {0, "force", false},  {0, "adopt", false},
+    {0, "dry-run", false}, {0, "no-wait", false}, {0, "service", true}, {0, "timeout", true}, {0}};
 static const struct arg_def wait_options[] = {
     COMMON_OPTIONS, {0, "for", true}, {0, "timeout", true}, {0, "no-wait", false}, {0}};
 
 const struct command app_commands[] = {
-    {"sync", "sync APP [--revision R] [--prune] [--force] [--service S]... [--dry-run] [--no-wait]",
+    {"sync", "sync APP [--revision R] [--prune] [--force] [--adopt] [--service S]... [--dry-run] [--no-wait]",
      "Deploy what Git says", sync_options, sync_app},
     {"diff", "diff APP [-o json]", "Show what a sync would do; exit 2 when there is a difference", wait_options, diff},
     {"rollback", "rollback APP DEPLOYMENT [--no-wait]", "Go back to an earlier deployment", wait_options, rollback},

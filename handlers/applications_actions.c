@@ -19,6 +19,7 @@ static err_t options_of(struct request *r, const struct json *body, struct sync_
     *o = (struct sync_options){.revision = json_get_str(body, "revision"),
                                .prune = json_get_bool(body, "prune", false),
                                .force = json_get_bool(body, "force", false),
+                               .adopt = json_get_bool(body, "adopt", false),
                                .trigger = r->who->token_id ? "api" : "manual"};
     if (o->revision && *o->revision == '\0')
         o->revision = NULL;
@@ -30,6 +31,16 @@ static err_t options_of(struct request *r, const struct json *body, struct sync_
     o->services = names;
     o->n_services = json_len(services);
     return NULL;
+}
+
+/* Taking over stops what somebody else runs on the node: whoever does it must be allowed to stop it there. */
+static err_t check_adopt(struct request *r, const struct seen_application *app, const struct sync_options *o) {
+    const struct app_row *row = runtime_app(app->id);
+    const struct node_row *node = row && row->node_id ? runtime_node(row->node_id) : NULL;
+    if (!o->adopt || (node && rbac_allowed(platform()->rbac, r->who, PERM_CONTAINER_STOP, node->scope_id)))
+        return NULL;
+    return err_detail(err_new(ERR_FORBIDDEN, "adopt stops containers of others: it needs container:stop on the node"),
+                      "permission", "container:stop");
 }
 
 static err_t sync_tx(struct pg *tx, struct request *r, void *arg, struct change *c) {
@@ -54,6 +65,7 @@ static err_t sync_now(struct request *r, struct reply *out) {
     if (r->body.n)
         TRY(request_json(r, &body));
     TRY(options_of(r, body, &x.o));
+    TRY(check_adopt(r, x.app, &x.o));
     if (json_get_bool(body, "dryRun", false))
         return reply_plan(r, out, x.app->id, &x.o);
     x.details = body ? json_to_text(r->a, body) : NULL;
@@ -66,6 +78,8 @@ static err_t plan(struct request *r, struct reply *out) {
     struct sync_options o = {.revision = request_query(r, "revision"), .trigger = "manual"};
     TRY(request_query_bool(r, "prune", false, &o.prune));
     TRY(request_query_bool(r, "force", false, &o.force));
+    TRY(request_query_bool(r, "adopt", false, &o.adopt));
+    TRY(check_adopt(r, x, &o));
     if (o.revision && !git_ref_valid(o.revision))
         return err_field(err_new(ERR_BAD_REQUEST, "'%s' is not a legal branch, tag or commit", o.revision), "revision");
     return reply_plan(r, out, x->id, &o);
@@ -151,7 +165,8 @@ static err_t withdraw(struct request *r, struct reply *out) {
 static const struct route rows[] = {
     APP(POST, "sync", "application:sync", sync_now, .audit = "application.sync", .request_schema = "SyncRequest",
         .flags = ROUTE_TASK, .summary = "Deploy; dryRun answers with the plan alone"),
-    APP(GET, "plan", "application:read", plan, .query = "revision prune force", .summary = "What a sync would do now"),
+    APP(GET, "plan", "application:read", plan, .query = "revision prune force adopt",
+        .summary = "What a sync would do now"),
     APP(POST, "refresh", "application:sync", refresh, .audit = "application.refresh", .flags = ROUTE_TASK,
         .summary = "Compare with Git and the node now"),
     APP(POST, "rollback", "application:rollback", rollback, .audit = "application.rollback",

@@ -191,7 +191,7 @@ static err_t create_tx(struct pg *tx, struct request *r, void *arg, struct chang
                       NULL);
     if (e)
         return name_taken(e);
-    TRY(gitops_poll(platform()->gitops, tx, x->id, r->scope_id, &x->job));
+    TRY(gitops_poll(platform()->gitops, tx, x->id, r->scope_id, "poll", &x->job));
     TRY(read_back(tx, r, x));
     *c = (struct change){.kind = "repository", .id = x->id, .name = x->name, .after = x->json.p};
     return NULL;
@@ -263,7 +263,7 @@ static err_t update_tx(struct pg *tx, struct request *r, void *arg, struct chang
                 NULL);
     if (e)
         return name_taken(e);
-    TRY(gitops_poll(platform()->gitops, tx, x->id, r->scope_id, &x->job));
+    TRY(gitops_poll(platform()->gitops, tx, x->id, r->scope_id, "poll", &x->job));
     TRY(read_back(tx, r, x));
     *c = (struct change){.kind = "repository",
                          .id = x->id,
@@ -335,7 +335,7 @@ static err_t test(struct request *r, struct reply *out) {
 
 static err_t refresh_tx(struct pg *tx, struct request *r, void *arg, struct change *c) {
     struct change_of *x = arg;
-    TRY(gitops_poll(platform()->gitops, tx, x->id, r->scope_id, &x->job));
+    TRY(gitops_poll(platform()->gitops, tx, x->id, r->scope_id, "poll", &x->job));
     *c = (struct change){.kind = "repository", .id = x->id, .name = x->name};
     return NULL;
 }

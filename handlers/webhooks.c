@@ -121,7 +121,7 @@ static err_t take(struct pg *tx, void *arg) {
     d->duplicate = res->rows == 0;
     if (d->duplicate || d->ping)
         return NULL;
-    return gitops_poll(platform()->gitops, tx, d->hook.repo_id, d->hook.scope_id, &d->job);
+    return gitops_poll(platform()->gitops, tx, d->hook.repo_id, d->hook.scope_id, "webhook", &d->job);
 }
 
 static err_t hook(struct request *r, struct reply *out) {

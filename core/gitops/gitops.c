@@ -54,6 +54,8 @@ static char *sync_payload(struct arena *a, const struct sync_options *o) {
         json_set_str(a, j, "rollbackTo", o->rollback_to);
     json_set_bool(a, j, "prune", o->prune);
     json_set_bool(a, j, "force", o->force);
+    if (o->adopt)
+        json_set_bool(a, j, "adopt", true);
     for (size_t i = 0; i < o->n_services; i++)
         json_push(a, services, json_string(a, o->services[i]));
     json_set(a, j, "services", services);
@@ -98,7 +100,11 @@ err_t gitops_refresh(struct gitops *g, struct pg *tx, const char *app_id, const 
     return jobs_enqueue(tx, &spec, ret_job, NULL);
 }
 
-err_t gitops_poll(struct gitops *g, struct pg *tx, const char *repo_id, const char *scope_id,
+const char *trigger_payload(const char *trigger) {
+    return z_eq(trigger, "webhook") ? "{\"offline\":true,\"trigger\":\"webhook\"}" : "{\"offline\":true}";
+}
+
+err_t gitops_poll(struct gitops *g, struct pg *tx, const char *repo_id, const char *scope_id, const char *trigger,
                   struct uuid_text *ret_job) {
     (void)g;
     struct job_spec spec = {.kind = JOB_POLL,
@@ -106,6 +112,7 @@ err_t gitops_poll(struct gitops *g, struct pg *tx, const char *repo_id, const ch
                             .scope_id = scope_id,
                             .object_kind = "repository",
                             .object_id = repo_id,
+                            .payload = trigger_payload(trigger),
                             .coalesce = true,
                             .priority = 5};
     return jobs_enqueue(tx, &spec, ret_job, NULL);

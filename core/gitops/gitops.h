@@ -43,6 +43,7 @@ void gitops_free(struct gitops *g);
 struct sync_options {
     const char *revision; /* branch, tag, commit; NULL = the application's */
     bool prune, force;    /* in addition to the policy */
+    bool adopt;           /* take over containers another tool made under the project's name */
     const char *const *services;
     size_t n_services;
     const char *rollback_to; /* deployment id */
@@ -55,8 +56,9 @@ MUST_CHECK err_t gitops_refresh(struct gitops *g, struct pg *tx, const char *app
                                 const struct job_origin *by, struct uuid_text *ret_job);
 MUST_CHECK err_t gitops_delete(struct gitops *g, struct pg *tx, const struct app *app, const struct job_origin *by,
                                struct uuid_text *ret_job);
+/** `trigger` of what follows from it: "poll" or "webhook". */
 MUST_CHECK err_t gitops_poll(struct gitops *g, struct pg *tx, const char *repo_id, const char *scope_id,
-                             struct uuid_text *ret_job);
+                             const char *trigger, struct uuid_text *ret_job);
 /** YIELDS. Dry run: the plan of a sync with these options, against the engine as it is now. */
 MUST_CHECK err_t gitops_plan(struct gitops *g, struct arena *a, const char *app_id, const struct sync_options *o,
                              struct json **ret_plan);

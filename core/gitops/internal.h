@@ -50,6 +50,9 @@ MUST_CHECK err_t desired_of(struct gitops *g, struct arena *a, const struct app 
 MUST_CHECK err_t desired_cached(struct gitops *g, const char *app_id, struct app **ret_app, struct desired **ret);
 void cache_drop(struct gitops *g, const char *app_id);
 
+/** YIELDS. Observed containers whose application does not exist any more belong to nobody. */
+MUST_CHECK err_t disown_orphans(struct gitops *g, struct arena *a, const struct desired *want, struct observed *have);
+
 struct status {
     const char *sync, *health;
     struct json *reasons;
@@ -57,6 +60,9 @@ struct status {
 };
 /** Pure: from the plan and what runs. */
 void status_of(struct arena *a, const struct plan *plan, const struct observed *have, struct status *ret);
+/** YIELDS. Writes the status (and an error) of an application and tells about it, when it is another one. */
+MUST_CHECK err_t status_save(struct gitops *g, struct arena *a, const struct app *app, const struct status *s,
+                             const char *desired, err_t error);
 struct json *error_json(struct arena *a, err_t e);
 /** In a transaction: application.status event from the row as it is now. */
 MUST_CHECK err_t publish_app(struct pg *tx, struct arena *a, const char *app_id, const char *scope_id);
@@ -73,5 +79,7 @@ err_t job_poll(struct job *job, void *arg);
 err_t job_refresh(struct job *job, void *arg);
 err_t job_sync(struct job *job, void *arg);
 err_t job_delete(struct job *job, void *arg);
+/** What a poll and the comparisons that follow from it carry: offline, and what made us look. */
+const char *trigger_payload(const char *trigger);
 /** YIELDS. Compare now, write the status, sync when the policy says so. */
-MUST_CHECK err_t refresh_app(struct gitops *g, struct job *job, const char *app_id, bool offline);
+MUST_CHECK err_t refresh_app(struct gitops *g, const char *app_id, bool offline, const char *trigger);

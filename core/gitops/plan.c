@@ -135,11 +135,42 @@ static const char *verb_of(enum op_kind k) {
 static void add_titles(struct planner *p) {
     for
         vec_each(op, &p->plan->ops) {
-            if (op->kind == OP_RENAME)
+            const struct desired_service *s =
+                op->service && op->kind != OP_RENAME ? planner_service(p, op->service) : NULL;
+            bool container = op->number > 0 && s;
+            /* People know a container by its name, not by the one it has while it is exchanged. */
+            if (container)
+                op->title = arena_printf(p->a, "%s %s", verb_of(op->kind),
+                                         plan_container_name(p->a, p->want->project, s->service, op->number));
+            else if (op->kind == OP_RENAME)
                 op->title = arena_printf(p->a, "Rename container %s to %s", op->object, op->new_name);
             else
                 op->title = arena_printf(p->a, "%s %s", verb_of(op->kind), op->object);
         }
+}
+
+/* Containers under our project's name that we did not make: `docker compose` or another application did. */
+static err_t check_foreign(struct planner *p) {
+    struct json *names = json_array(p->a);
+    const char *owner = NULL, *all = "";
+    for (size_t i = 0; i < p->have->n_containers; i++) {
+        const struct observed_container *c = &p->have->containers[i];
+        if (z_eq(c->app_id, p->want->app_id) || (c->app_id == NULL && p->want->adopt))
+            continue;
+        owner = owner ? owner : c->app_id;
+        if (json_len(names) < 50)
+            all = arena_printf(p->a, "%s%s%s", all, *all ? ", " : "", c->name);
+        json_push(p->a, names, json_string(p->a, c->name));
+    }
+    if (json_len(names) == 0)
+        return NULL;
+    err_t e =
+        err_new(ERR_CONFLICT, "the node already runs a project called %s that is not this application's (%s); %s",
+                p->want->project->name, all,
+                owner ? "another application made it: give this one another name, or remove what is left of that one"
+                      : "sync with adopt to replace its containers, or give the application another name");
+    e = err_detail_json(e, "containers", json_to_text(p->a, names));
+    return err_detail(e, "hint", owner ? "rename the application" : "dsctl sync NAME --adopt");
 }
 
 err_t plan_build(struct arena *a, const struct desired *want, const struct observed *have, const struct json *previous,
@@ -157,6 +188,7 @@ err_t plan_build(struct arena *a, const struct desired *want, const struct obser
     map_init(&p.net_rebuilt, a);
     for (size_t i = 0; i < want->project->n_warnings; i++)
         *vec_push(a, &plan->warnings) = want->project->warnings[i].message;
+    TRY(check_foreign(&p));
     TRY(plan_images(&p));
     TRY(plan_networks(&p));
     TRY(plan_volumes(&p));

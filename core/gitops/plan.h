@@ -43,6 +43,7 @@ struct desired {
     size_t n_services;
     bool prune;              /* remove containers and networks that are no longer in the project; never volumes */
     bool force;              /* recreate everything */
+    bool adopt;              /* containers another tool made under this project's name are replaced by ours */
     const char *const *only; /* selected services, NULL = all */
     size_t n_only;
 };
@@ -111,7 +112,7 @@ enum op_kind {
 };
 
 /** Why an operation is there. Codes are stable: missing, image, config, env, files, network, volume, forced, removed, scaled,
- * stopped, name, dependency, replaced, unhealthy. */
+ * stopped, name, dependency, replaced, adopted, unhealthy. */
 struct plan_cause {
     const char *code, *message;
     const char *path;             /* field of the service, e.g. "environment.DB_URL" */
@@ -151,7 +152,8 @@ struct plan {
     const struct desired *desired;
 };
 
-/** ERR_PORT_CONFLICT, ERR_CONFLICT (an external network/volume is missing, a name belongs to another application), else a plan; an
+/** ERR_PORT_CONFLICT, ERR_CONFLICT (an external network/volume is missing, a name belongs to another application, containers of this
+ * project's name are not ours and `adopt` is not set: details.containers names them), else a plan; an
  * empty one means in sync. `previous` (may be NULL) is what the last deployment recorded, {"services":
  * canonical services by name, "files": {service: {key: digest}}}, for field-level causes. */
 MUST_CHECK err_t plan_build(struct arena *a, const struct desired *want, const struct observed *have,

@@ -98,6 +98,10 @@ static void explain_replace(struct planner *p, const struct slot *slot, const st
                             struct op *op) {
     const char *image_id;
     const char *hash = known_hash(p, slot->want, &image_id);
+    if (old->app_id == NULL) {
+        op_cause(p, op, "adopted", "another tool made the container; it is taken over", NULL, NULL);
+        return;
+    }
     if (p->want->force)
         op_cause(p, op, "forced", "a recreate was asked for", NULL, NULL);
     else if (slot->in_place)

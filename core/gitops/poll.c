@@ -39,6 +39,7 @@ static err_t repo_load(struct gitops *g, struct arena *a, const char *id, struct
 static bool is_sha(const char *s) { return strlen(s) == 40 && strspn(s, "0123456789abcdef") == 40; }
 
 struct wake {
+    struct job *job;
     struct repo *repo;
     struct json *refs;
     VEC(const char *) apps;
@@ -64,7 +65,7 @@ static err_t wake_tx(struct pg *tx, void *arg) {
                                     .scope_id = *app,
                                     .object_kind = "application",
                                     .object_id = *app,
-                                    .payload = "{\"offline\":true}",
+                                    .payload = trigger_payload(json_get_str(job_payload(w->job), "trigger")),
                                     .coalesce = true,
                                     .priority = 5};
             struct uuid_text job;
@@ -128,7 +129,7 @@ err_t job_poll(struct job *job, void *arg) {
     if (e)
         return e->code == ERR_NOT_FOUND ? NULL : e;
     TRY(pg_rows(g->db, a, SQL_GITOPS_APPS_OF_REPO, PG_ARGS(pg_uuid(repo.as_app.repo_id)), &apps));
-    struct wake w = {.repo = &repo};
+    struct wake w = {.repo = &repo, .job = job};
     e = look(&repo, apps, &w);
     if (e && e->code == ERR_CANCELLED)
         return e;

@@ -28,7 +28,7 @@ static err_t write_status(struct pg *tx, void *arg) {
     return n ? publish_app(tx, w->a, w->app->id, w->app->scope_id) : NULL;
 }
 
-static err_t save(struct gitops *g, struct arena *a, const struct app *app, const struct status *s, const char *desired,
+err_t status_save(struct gitops *g, struct arena *a, const struct app *app, const struct status *s, const char *desired,
                   err_t error) {
     struct status_write w = {a, app, s, desired, error ? json_to_text(a, error_json(a, error)) : NULL};
     return pg_tx(g->db, write_status, &w);
@@ -42,7 +42,7 @@ static err_t save_error(struct gitops *g, struct arena *a, const struct app *app
     json_set_str(a, r, "code", err_code_wire(error->code));
     json_set_str(a, r, "message", err_chain(a, error));
     json_push(a, s.reasons, r);
-    return save(g, a, app, &s, desired, error);
+    return status_save(g, a, app, &s, desired, error);
 }
 
 struct auto_sync {
@@ -58,11 +58,12 @@ static err_t enqueue_auto(struct pg *tx, void *arg) {
 }
 
 /* New commit: sync when automated and the commit is not fenced. Same commit: repair when selfHeal, towards what was deployed. */
-static err_t maybe_sync(struct gitops *g, const struct app *app, const char *sha, const struct status *s) {
+static err_t maybe_sync(struct gitops *g, const struct app *app, const char *sha, const struct status *s,
+                        const char *trigger) {
     if (z_eq(s->sync, "Synced") || app->suspended || app->deleting || app->maintenance)
         return NULL;
     bool fenced = z_eq(sha, app->fenced_commit), moved = !z_eq(sha, app->deployed_commit);
-    struct auto_sync sync = {.g = g, .app = app, .options = {.trigger = "poll", .revision = sha}};
+    struct auto_sync sync = {.g = g, .app = app, .options = {.trigger = trigger, .revision = sha}};
     /* The count is that of the commit tried last: many broken pushes must not keep a good one out. */
     bool tries_left = app->sync_failures < app->policy.retry_limit || !z_eq(app->tried_commit, sha);
     if (moved && !fenced && app->policy.automated && tries_left)
@@ -81,6 +82,14 @@ static const char *measure_of(const struct app *app, const char *sha) {
     return z_eq(sha, app->fenced_commit) && app->deployed_commit ? app->deployed_commit : sha;
 }
 
+static void add_fenced(struct arena *a, const char *sha, struct status *ret) {
+    ret->sync = "OutOfSync";
+    struct json *r = json_object(a);
+    json_set_str(a, r, "code", "fenced");
+    json_set_str(a, r, "message", arena_printf(a, "commit %.12s failed before and is not applied automatically", sha));
+    json_push(a, ret->reasons, r);
+}
+
 static err_t compare(struct gitops *g, struct arena *a, struct app *app, const char *sha, struct status *ret) {
     struct desired *want;
     struct observed *have;
@@ -97,23 +106,46 @@ static err_t compare(struct gitops *g, struct arena *a, struct app *app, const c
     TRY(observe_fleet(a, g->fleet, app->node_id, want, &have));
     TRY(plan_build(a, want, have, previous, &plan));
     status_of(a, plan, have, ret);
-    if (measure != sha) {
-        ret->sync = "OutOfSync";
-        struct json *r = json_object(a);
-        json_set_str(a, r, "code", "fenced");
-        json_set_str(a, r, "message",
-                     arena_printf(a, "commit %.12s failed before and is not applied automatically", sha));
-        json_push(a, ret->reasons, r);
-    }
+    if (measure != sha)
+        add_fenced(a, sha, ret);
     return NULL;
 }
 
-err_t refresh_app(struct gitops *g, struct job *job, const char *app_id, bool offline) {
+/* The index runs behind the engine by an event or two: before anything is repaired, the engine itself is asked. */
+static err_t confirm_drift(struct gitops *g, struct arena *a, struct app *app, const char *sha, struct status *ret) {
+    struct desired *want;
+    struct observed *have;
+    struct plan *plan;
+    struct docker *d;
+    const char *measure = measure_of(app, sha);
+    TRY(desired_of(g, a, app, measure, &want));
+    TRY(fleet_docker(g->fleet, app->node_id, &d));
+    err_t e = observe_engine(a, d, want, deadline_in(SECONDS(30)), &have);
+    docker_unref(d);
+    TRY(e);
+    TRY(plan_build(a, want, have, NULL, &plan));
+    status_of(a, plan, have, ret);
+    if (measure != sha)
+        add_fenced(a, sha, ret);
+    return NULL;
+}
+
+static err_t look(struct gitops *g, struct arena *a, struct app *app, const char *sha, struct status *ret) {
+    if (app->node_id == NULL)
+        return err_new(ERR_INVALID, "the application has no node");
+    err_t e = compare(g, a, app, sha, ret);
+    if (err_is(e, ERR_CONFLICT)) /* who is in the way may be gone already */
+        return confirm_drift(g, a, app, sha, ret);
+    TRY(e);
+    bool repair = ret->drifted && app->policy.self_heal && z_eq(measure_of(app, sha), app->deployed_commit);
+    return repair ? confirm_drift(g, a, app, sha, ret) : NULL;
+}
+
+err_t refresh_app(struct gitops *g, const char *app_id, bool offline, const char *trigger) {
     struct arena *a = arena_current();
     struct app *app;
     struct git_commit commit;
     struct status s;
-    (void)job;
     err_t e = app_load(g->db, a, app_id, &app);
     if (e)
         return e->code == ERR_NOT_FOUND ? NULL : e;
@@ -122,17 +154,18 @@ err_t refresh_app(struct gitops *g, struct job *job, const char *app_id, bool of
     e = resolve_commit(g, a, app, NULL, offline, &commit);
     if (e)
         return e->code == ERR_CANCELLED ? e : save_error(g, a, app, NULL, e);
-    e = app->node_id ? compare(g, a, app, commit.sha, &s) : err_new(ERR_INVALID, "the application has no node");
+    e = look(g, a, app, commit.sha, &s);
     if (e)
         return e->code == ERR_CANCELLED || e->code == ERR_DB_UNAVAILABLE ? e : save_error(g, a, app, commit.sha, e);
-    TRY(save(g, a, app, &s, commit.sha, NULL));
-    return maybe_sync(g, app, commit.sha, &s);
+    TRY(status_save(g, a, app, &s, commit.sha, NULL));
+    return maybe_sync(g, app, commit.sha, &s, trigger);
 }
 
 err_t job_refresh(struct job *job, void *arg) {
     struct gitops *g = arg;
     bool offline = json_get_bool(job_payload(job), "offline", false);
-    return refresh_app(g, job, job_object_id(job), offline);
+    const char *trigger = json_str_or(json_get(job_payload(job), "trigger"), "poll");
+    return refresh_app(g, job_object_id(job), offline, trigger);
 }
 
 err_t gitops_compare(struct gitops *g, struct arena *a, const char *app_id, const char **ret_status) {

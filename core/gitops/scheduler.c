@@ -1,4 +1,5 @@
 /* What wakes the jobs: due polls, drift seen in events, the periodic full comparison. */
+#include <stdio.h>
 #include "core/gitops/internal.h"
 
 #define TICK SECONDS(1)
@@ -36,15 +37,49 @@ static const char *app_of(const struct fleet_container *c) {
     return NULL;
 }
 
+static void mark(struct gitops *g, const char *key) {
+    if (g->dirty.n > 10000)
+        return;
+    map_setz(&g->dirty, key, NULL);
+    cond_signal(&g->dirty_cond);
+}
+
 static void on_change(void *arg, const struct fleet_change *c) {
     struct gitops *g = arg;
     if (c->kind != FLEET_CONTAINER)
         return;
-    const char *id = app_of(c->after ? c->after : c->before);
-    if (id == NULL || !uuid_valid(str_of(id)) || g->dirty.n > 10000)
+    const struct fleet_container *x = c->after ? c->after : c->before;
+    const char *id = app_of(x);
+    if (id && uuid_valid(str_of(id))) {
+        mark(g, id);
         return;
-    map_setz(&g->dirty, id, NULL);
-    cond_signal(&g->dirty_cond);
+    }
+    /* A container of another tool comes or goes under a name that an application may want. */
+    char key[400];
+    if (x->project && *x->project && (c->after == NULL || c->before == NULL) &&
+        snprintf(key, sizeof(key), "%s %s", x->node_id, x->project) < (int)sizeof(key))
+        mark(g, key);
+}
+
+/* "node project" instead of an id; *ret NULL when no application has that project there. */
+static err_t app_of_project(struct gitops *g, const char *key, const char **ret) {
+    struct arena *a = arena_current();
+    struct str rest = str_of(key), node;
+    struct pg_result *r;
+    *ret = NULL;
+    if (!str_cut(&rest, ' ', &node) || rest.p == NULL) {
+        *ret = key;
+        return NULL;
+    }
+    TRY(pg_rows(g->db, a, SQL_GITOPS_APP_OF_PROJECT, PG_ARGS(pg_uuid(str_z(a, node)), pg_text(str_z(a, rest))), &r));
+    *ret = r->rows ? pg_cell(r, 0, 0) : NULL;
+    return NULL;
+}
+
+static err_t wake_app(struct gitops *g, const char *key) {
+    const char *id;
+    TRY(app_of_project(g, key, &id));
+    return id ? enqueue_refresh(g, id) : NULL;
 }
 
 static err_t drift(void *arg) {
@@ -58,7 +93,7 @@ static err_t drift(void *arg) {
         while ((e = map_next(&g->dirty, NULL)) != NULL) {
             const char *id = str_z(arena_current(), e->key);
             (void)map_del(&g->dirty, e->key);
-            err_t err = enqueue_refresh(g, id);
+            err_t err = wake_app(g, id);
             if (err && err->code == ERR_CANCELLED)
                 return err;
             if (err) { /* without a database: look again when it is back */
@@ -76,7 +111,7 @@ static err_t poll_tx(struct pg *tx, void *arg) {
     TRY(pg_rows(tx, arena_current(), SQL_GITOPS_REPOS_DUE, PG_NOARGS, &r));
     for (size_t i = 0; i < r->rows; i++) {
         struct uuid_text id;
-        TRY(gitops_poll(g, tx, pg_cell(r, i, 0), pg_cell(r, i, 1), &id));
+        TRY(gitops_poll(g, tx, pg_cell(r, i, 0), pg_cell(r, i, 1), "poll", &id));
     }
     return NULL;
 }

@@ -21,10 +21,17 @@ static bool one_shot(const struct compose_service *s) {
              (s->deploy.restart_policy.set && z_eq(s->deploy.restart_policy.condition, "any")));
 }
 
-static int container_health(struct arena *a, const struct compose_service *s, const struct observed_container *c,
-                            struct json *reasons) {
+/* The name it is known by: while it is exchanged it has another one. */
+static const char *known_name(struct arena *a, const struct desired *want, const struct compose_service *s,
+                              const struct observed_container *c) {
+    return c->number > 0 ? plan_container_name(a, want->project, s, c->number) : c->name;
+}
+
+static int container_health(struct arena *a, const struct desired *want, const struct compose_service *s,
+                            const struct observed_container *c, struct json *reasons) {
+    const char *name = known_name(a, want, s, c);
     if (z_eq(c->state, "running") && z_eq(c->health, "unhealthy")) {
-        reason(a, reasons, "unhealthy", c->name, "the health check fails");
+        reason(a, reasons, "unhealthy", name, "the health check fails");
         return DEGRADED;
     }
     if (z_eq(c->state, "running"))
@@ -32,20 +39,20 @@ static int container_health(struct arena *a, const struct compose_service *s, co
     if (z_eq(c->state, "paused"))
         return SUSPENDED;
     if (z_eq(c->state, "restarting")) {
-        reason(a, reasons, "restarting", c->name, "the container keeps restarting");
+        reason(a, reasons, "restarting", name, "the container keeps restarting");
         return DEGRADED;
     }
     if (z_eq(c->state, "exited") && c->exit_code == 0 && one_shot(s))
         return HEALTHY;
     if (z_eq(c->state, "created"))
         return PROGRESSING;
-    reason(a, reasons, "stopped", c->name,
+    reason(a, reasons, "stopped", name,
            arena_printf(a, "the container is %s (exit code %lld)", c->state, (long long)c->exit_code));
     return DEGRADED;
 }
 
-static int service_health(struct arena *a, const struct desired_service *s, const struct observed *have,
-                          struct json *reasons) {
+static int service_health(struct arena *a, const struct desired *want, const struct desired_service *s,
+                          const struct observed *have, struct json *reasons) {
     int health = HEALTHY;
     int64_t found = 0;
     for (size_t i = 0; i < have->n_containers; i++) {
@@ -53,7 +60,7 @@ static int service_health(struct arena *a, const struct desired_service *s, cons
         if (c->oneoff || !z_eq(c->service, s->service->name) || c->number > s->replicas)
             continue;
         found++;
-        health = worst(health, container_health(a, s->service, c, reasons));
+        health = worst(health, container_health(a, want, s->service, c, reasons));
     }
     if (found < s->replicas) {
         reason(a, reasons, "missing", s->service->name,
@@ -63,13 +70,20 @@ static int service_health(struct arena *a, const struct desired_service *s, cons
     return health;
 }
 
+static const char *op_known_name(struct arena *a, const struct desired *want, const struct op *op) {
+    for (size_t i = 0; op->service && op->number > 0 && i < want->n_services; i++)
+        if (z_eq(want->services[i].service->name, op->service))
+            return plan_container_name(a, want->project, want->services[i].service, op->number);
+    return op->object;
+}
+
 void status_of(struct arena *a, const struct plan *plan, const struct observed *have, struct status *ret) {
     const struct desired *want = plan->desired;
     int health = HEALTHY;
     bool any = false;
     ret->reasons = json_array(a);
     for (size_t i = 0; i < want->n_services; i++)
-        health = worst(health, service_health(a, &want->services[i], have, ret->reasons));
+        health = worst(health, service_health(a, want, &want->services[i], have, ret->reasons));
     for (size_t i = 0; i < have->n_containers; i++)
         any |= !have->containers[i].oneoff;
     for
@@ -79,7 +93,7 @@ void status_of(struct arena *a, const struct plan *plan, const struct observed *
                 (op->kind == OP_CREATE || op->kind == OP_START || op->kind == OP_REMOVE ||
                  op->kind == OP_CREATE_NETWORK) &&
                 op->causes.n)
-                reason(a, ret->reasons, op->causes.v[0].code, op->object,
+                reason(a, ret->reasons, op->causes.v[0].code, op_known_name(a, want, op),
                        arena_printf(a, "%s: %s", op->title, op->causes.v[0].message));
         }
     bool differs = false;

@@ -14,6 +14,7 @@ struct sync {
     struct git_commit commit;
     struct desired *want;
     struct plan *plan;
+    struct observed *have;
     const char *deployment_id, *trigger;
     const struct json *payload;
     struct json *rendered, *images;
@@ -251,14 +252,18 @@ static err_t pin_images(struct sync *s) {
 }
 
 static err_t prepare(struct sync *s) {
+    if (s->rendered)
+        return NULL; /* looked at before there was a record */
     if (s->app->node_id == NULL)
         return err_new(ERR_INVALID, "the application has no node to run on; choose one in its settings");
     if (s->app->maintenance)
         return err_new(ERR_CONFLICT, "node %s is in maintenance", s->app->node_name);
-    TRY(fleet_docker(s->g->fleet, s->app->node_id, &s->docker));
+    if (s->docker == NULL)
+        TRY(fleet_docker(s->g->fleet, s->app->node_id, &s->docker));
     TRY(desired_of(s->g, s->a, s->app, s->commit.sha, &s->want));
     s->want->prune = s->want->prune || json_get_bool(s->payload, "prune", false);
     s->want->force = json_get_bool(s->payload, "force", false);
+    s->want->adopt = json_get_bool(s->payload, "adopt", false);
     const struct json *only = json_get(s->payload, "services");
     if (json_len(only))
         s->want->only = strings(s->a, only, &s->want->n_only);
@@ -268,12 +273,18 @@ static err_t prepare(struct sync *s) {
     return NULL;
 }
 
-static err_t make_plan(struct sync *s) {
-    struct observed *have;
+static err_t observe_and_plan(struct sync *s) {
     const struct json *previous;
-    TRY(observe_engine(s->a, s->docker, s->want, deadline_in(MINUTES(1)), &have));
+    if (s->plan)
+        return NULL;
+    TRY(observe_engine(s->a, s->docker, s->want, deadline_in(MINUTES(1)), &s->have));
+    TRY(disown_orphans(s->g, s->a, s->want, s->have));
     TRY(app_last_rendered(s->g->db, s->a, s->app, &previous));
-    TRY(plan_build(s->a, s->want, have, previous, &s->plan));
+    return plan_build(s->a, s->want, s->have, previous, &s->plan);
+}
+
+static err_t make_plan(struct sync *s) {
+    TRY(observe_and_plan(s));
     for
         vec_each(w, &s->plan->warnings)
             job_log(s->job, "warning", "plan", "%s", *w);
@@ -379,9 +390,32 @@ static err_t still_wanted(struct sync *s, bool *ret) {
     return NULL;
 }
 
+/* What nobody asked for leaves no record when there turns out to be nothing to do. A failure is met again, and recorded, below. */
+static err_t nothing_to_do(struct sync *s, bool *ret) {
+    struct pg_result *begun;
+    struct status st;
+    *ret = false;
+    if (user_of(s))
+        return NULL;
+    TRY(pg_rows(s->g->db, s->a, SQL_GITOPS_DEPLOYMENT_OF_JOB, PG_ARGS(pg_uuid(job_id(s->job))), &begun));
+    if (begun->rows)
+        return NULL;
+    err_t e = prepare(s);
+    if (e == NULL)
+        e = observe_and_plan(s);
+    if (e)
+        return e->code == ERR_CANCELLED || e->code == ERR_FENCED ? e : NULL;
+    status_of(s->a, s->plan, s->have, &st);
+    if (s->plan->ops.n)
+        return NULL;
+    *ret = true;
+    cache_drop(s->g, s->app->id);
+    return status_save(s->g, s->a, s->app, &st, NULL, NULL);
+}
+
 err_t job_sync(struct job *job, void *arg) {
     struct sync s = {.g = arg, .job = job, .a = arena_current(), .payload = job_payload(job)};
-    bool wanted;
+    bool wanted, idle_sync;
     err_t e = app_load(s.g->db, s.a, job_object_id(job), &s.app);
     if (e)
         return e;
@@ -396,8 +430,17 @@ err_t job_sync(struct job *job, void *arg) {
     e = step(&s, "resolve", resolve);
     if (e)
         return e->code == ERR_CANCELLED || e->code == ERR_FENCED ? idle(&s, e) : fail_early(&s, e);
+    e = nothing_to_do(&s, &idle_sync);
+    if (e || idle_sync) {
+        docker_unref(s.docker);
+        return idle(&s, e);
+    }
     FAULT("sync.before_record");
-    TRY(job_tx(job, begin_tx, &s));
+    e = job_tx(job, begin_tx, &s);
+    if (e) {
+        docker_unref(s.docker);
+        return e;
+    }
     FAULT("sync.recorded");
     e = deploy(&s);
     /* Shutdown or a lost lease: the next claim goes on from what it finds. */

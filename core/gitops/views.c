@@ -17,6 +17,7 @@ err_t gitops_plan(struct gitops *g, struct arena *a, const char *app_id, const s
     TRY(desired_of(g, a, app, commit.sha, &want));
     want->prune = want->prune || o->prune;
     want->force = o->force;
+    want->adopt = o->adopt;
     want->only = o->n_services ? o->services : NULL;
     want->n_only = o->n_services;
     TRY(app_last_rendered(g->db, a, app, &previous));
@@ -24,6 +25,7 @@ err_t gitops_plan(struct gitops *g, struct arena *a, const char *app_id, const s
     err_t e = observe_engine(a, d, want, deadline_in(SECONDS(30)), &have);
     docker_unref(d);
     TRY(e);
+    TRY(disown_orphans(g, a, want, have));
     TRY(plan_build(a, want, have, previous, &plan));
     struct json *j = plan_to_json(a, plan), *c = json_object(a);
     json_set_str(a, c, "sha", commit.sha);

@@ -142,3 +142,6 @@ SELECT coalesce(json_agg(json_build_object('permission', p.permission, 'rule', p
 
 -- name: gitops_approvals_withdraw
 DELETE FROM application_approvals WHERE application_id = $1;
+
+-- name: gitops_app_of_project
+SELECT id FROM applications WHERE node_id = $1 AND project_name = $2 AND NOT deleting;

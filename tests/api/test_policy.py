@@ -38,8 +38,17 @@ def test_a_queued_automatic_sync_does_not_undo_a_rollback(live_server, owner, do
     now = application(owner, app, deployed=first)
     assert now["sync"]["fencedCommit"] == second and now["sync"]["desiredCommit"] == second
     ran = [d["trigger"] for d in owner.get(f"/applications/{app['id']}/deployments")["items"]]
-    # A repair that finds nothing to do may be on record too; what counts is that no automatic sync came after the rollback.
-    assert [trigger for trigger in ran if trigger != "selfHeal"] == ["rollback", "auto", "auto"]
+    assert ran == ["rollback", "auto", "auto"]
+
+
+def test_an_automatic_sync_with_nothing_to_do_leaves_no_record(live_server, owner, docker, make_app):
+    app, sha = make_app(policy={"automated": True, "selfHeal": True})
+    application(owner, app, sync="Synced", health="Healthy", deployed=sha)
+    before = owner.get(f"/applications/{app['id']}/deployments")["items"]
+    for trigger in ("poll", "self-heal", "webhook"):
+        assert task(owner, queue_automatic(live_server, app, sha, trigger))["state"] == "succeeded"
+    assert owner.get(f"/applications/{app['id']}/deployments")["items"] == before
+    assert application(owner, app, sync="Synced", deployed=sha)["operation"] is None
 
 
 def test_many_broken_commits_do_not_keep_a_good_one_out(live_server, owner, docker, make_app, repo):

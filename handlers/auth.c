@@ -1,6 +1,7 @@
 /* Login, refresh, logout, the caller's own account, decisions explained. */
 #include "core/base/id.h"
 #include "core/conf/conf.h"
+#include "handlers/list.h"
 #include "handlers/tables.h"
 
 #define REFRESH_PATH "/api/v1/auth"
@@ -87,7 +88,7 @@ static err_t login(struct request *r, struct reply *out) {
     struct login_result s;
     err_t e = identity_login(platform()->identity, r->a, name, password, &from, &s);
     if (e) {
-        if (e->code == ERR_INVALID_CREDENTIALS)
+        if (e->code == ERR_INVALID_CREDENTIALS || e->code == ERR_GONE)
             TRY(record(r, "auth.login", NULL, name, e));
         return e;
     }
@@ -165,11 +166,25 @@ static err_t me(struct request *r, struct reply *out) {
     return reply_json_text(out, 200, buf_str(&b));
 }
 
+static const struct list_sort session_sorts[] = {{"createdAt", "t.created_at", "timestamptz"},
+                                                 {"lastUsedAt", "t.last_used_at", "timestamptz"}};
+static const struct list_spec own_sessions = {.json = "df_session_json(t, ?::uuid)",
+                                              .from = "sessions t",
+                                              .id = "t.id",
+                                              .sort = session_sorts,
+                                              .nsort = ARRAY_LEN(session_sorts),
+                                              .descending = true};
+
 static err_t sessions(struct request *r, struct reply *out) {
-    struct str items;
+    struct list_query l;
     TRY(api_session_only(r));
-    TRY(identity_sessions(platform()->identity, r->a, r->who, &items));
-    return reply_list(r, out, items, NULL);
+    TRY(list_begin(&l, r, &own_sessions));
+    l.json_arg = pg_uuid(r->who->session_id);
+    list_where(&l,
+               "t.user_id = ?::uuid AND t.revoked_at IS NULL AND t.idle_expires_at > now() AND t.absolute_expires_at > "
+               "now()",
+               PG_ARGS(pg_uuid(r->who->user_id)));
+    return list_reply(&l, out);
 }
 
 static err_t session_delete(struct request *r, struct reply *out) {

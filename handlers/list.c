@@ -193,7 +193,10 @@ static err_t field_array(struct list_query *l, const char **ret) {
 static err_t build(struct list_query *l, const char **ret_sql) {
     struct arena *a = l->r->a;
     const char *fields, *json = l->spec->json, *dir = l->descending ? "DESC" : "ASC";
+    const char *mark = strchr(json, '?');
     TRY(field_array(l, &fields));
+    if (mark)
+        json = arena_printf(a, "%.*s$%d%s", (int)(mark - json), json, arg_add(l, l->json_arg), mark + 1);
     if (fields)
         json = arena_printf(
             a,
@@ -238,5 +241,3 @@ err_t list_reply(struct list_query *l, struct reply *out) {
     list_done(l);
     return e;
 }
-
-err_t list_reply_all(struct request *r, struct reply *out, struct str items) { return reply_list(r, out, items, NULL); }

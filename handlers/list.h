@@ -11,7 +11,7 @@ struct list_sort {
     const char *type; /* of expr: "timestamptz", "text", "bigint" */
 };
 struct list_spec {
-    const char *json;             /* SQL giving one row's JSON: "df_json(t)" */
+    const char *json;             /* SQL giving one row's JSON: "df_json(t)"; one '?' in it is list_query.json_arg */
     const char *from;             /* "users t" */
     const char *id;               /* "t.id", a uuid; breaks ties */
     const struct list_sort *sort; /* the first is the default */
@@ -30,6 +30,7 @@ struct list_query {
     bool descending;
     int64_t limit;
     struct buf where;
+    struct pg_arg json_arg;
     struct pg_arg args[LIST_MAX_ARGS];
     size_t nargs;
 };
@@ -44,5 +45,3 @@ void list_visible(struct list_query *l, const char *scope_expr, enum permission 
 /** YIELDS. Runs the query and answers. */
 MUST_CHECK err_t list_reply(struct list_query *l, struct reply *out);
 void list_done(struct list_query *l);
-/** For fixed lists that are never long (JSON array text of all items). */
-MUST_CHECK err_t list_reply_all(struct request *r, struct reply *out, struct str items);

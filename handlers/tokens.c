@@ -1,11 +1,22 @@
 /* API tokens of the caller. */
+#include "handlers/list.h"
 #include "handlers/tables.h"
 
+static const struct list_sort sorts[] = {{"createdAt", "t.created_at", "timestamptz"}, {"name", "t.name", "text"}};
+static const struct list_spec spec = {.json = "df_json(t)",
+                                      .from = "api_tokens t",
+                                      .id = "t.id",
+                                      .sort = sorts,
+                                      .nsort = ARRAY_LEN(sorts),
+                                      .descending = true,
+                                      .search = "t.name"};
+
 static err_t list(struct request *r, struct reply *out) {
-    struct str items;
+    struct list_query l;
     TRY(api_session_only(r));
-    TRY(identity_tokens(platform()->identity, r->a, r->who, &items));
-    return reply_list(r, out, items, NULL);
+    TRY(list_begin(&l, r, &spec));
+    list_where(&l, "t.user_id = ?::uuid AND t.revoked_at IS NULL", PG_ARGS(pg_uuid(r->who->user_id)));
+    return list_reply(&l, out);
 }
 
 static err_t read_cidrs(struct request *r, const struct json *list, struct token_request *req) {
@@ -19,20 +30,14 @@ static err_t read_cidrs(struct request *r, const struct json *list, struct token
 
 /* By POST /tokens: the text of the row that GET shows, and the token. */
 static err_t created(struct request *r, struct reply *out, const char *id, const char *token) {
-    struct str items;
-    struct json *all;
-    TRY(identity_tokens(platform()->identity, r->a, r->who, &items));
-    TRY(json_parse(r->a, items, NULL, &all));
-    for (size_t i = 0; i < json_len(all); i++) {
-        struct json *one = json_at(all, i);
-        if (!z_eq(json_get_str(one, "id"), id))
-            continue;
-        request_audit(r, "token", id, NULL, json_to_text(r->a, one));
-        json_set_str(r->a, one, "token", token);
-        TRY(reply_header(out, "location", arena_printf(r->a, "/api/v1/tokens/%s", id)));
-        return reply_json(out, 201, one);
-    }
-    return err_new(ERR_INTERNAL, "the new token is not listed");
+    struct str text;
+    struct json *one;
+    TRY(api_json(r, SQL_IDENTITY_TOKEN_JSON, PG_ARGS(pg_uuid(id)), &text));
+    TRY(json_parse(r->a, text, NULL, &one));
+    request_audit(r, "token", id, NULL, text.p);
+    json_set_str(r->a, one, "token", token);
+    TRY(reply_header(out, "location", arena_printf(r->a, "/api/v1/tokens/%s", id)));
+    return reply_json(out, 201, one);
 }
 
 static err_t create(struct request *r, struct reply *out) {

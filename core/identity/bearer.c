@@ -201,12 +201,13 @@ err_t identity_ticket_new(struct identity *id, struct arena *a, const struct pri
     return NULL;
 }
 
-err_t identity_ticket_take(struct identity *id, struct arena *a, struct str ticket, struct principal **ret) {
+err_t identity_ticket_take(struct identity *id, struct arena *a, struct str ticket, const char *ip,
+                           struct principal **ret) {
     struct pg_result *r;
     if (ticket.n != 43)
         return invalid();
-    err_t e =
-        pg_one(id->db, a, SQL_IDENTITY_TICKET_TAKE, PG_ARGS(pg_text(hash_text(a, str_z(a, ticket)))), "ticket", &r);
+    err_t e = pg_one(id->db, a, SQL_IDENTITY_TICKET_TAKE, PG_ARGS(pg_text(hash_text(a, str_z(a, ticket))), pg_text(ip)),
+                     "ticket", &r);
     if (e)
         return e->code == ERR_NOT_FOUND
                    ? err_new(ERR_TOKEN_INVALID, "the ticket is not valid, was used, or is older than 30 s")
@@ -228,10 +229,6 @@ err_t identity_ticket_take(struct identity *id, struct arena *a, struct str tick
 }
 
 /* --- API tokens --- */
-
-err_t identity_tokens(struct identity *id, struct arena *a, const struct principal *who, struct str *ret) {
-    return pg_json_text(id->db, a, SQL_IDENTITY_TOKEN_LIST, PG_ARGS(pg_uuid(who->user_id)), "tokens", ret);
-}
 
 /* A token never gives more, or longer, than the credential that makes it. */
 static err_t check_subset(struct identity *id, const struct principal *who, const struct token_request *req) {

@@ -57,14 +57,13 @@ MUST_CHECK err_t identity_originator(struct identity *id, struct arena *a, const
 /** YIELDS. One use, 30 s. */
 MUST_CHECK err_t identity_ticket_new(struct identity *id, struct arena *a, const struct principal *who, const char *ip,
                                      const char **ret);
-MUST_CHECK err_t identity_ticket_take(struct identity *id, struct arena *a, struct str ticket, struct principal **ret);
+MUST_CHECK err_t identity_ticket_take(struct identity *id, struct arena *a, struct str ticket, const char *ip,
+                                      struct principal **ret);
 /** Is the credential behind a live stream still good? No query. */
 bool identity_still_valid(struct identity *id, const struct principal *who);
 
-/** YIELDS. JSON array text; `current` marked. */
-MUST_CHECK err_t identity_sessions(struct identity *id, struct arena *a, const struct principal *who, struct str *ret);
+/** YIELDS. One of his own. */
 MUST_CHECK err_t identity_session_revoke(struct identity *id, const struct principal *who, const char *session_id);
-MUST_CHECK err_t identity_tokens(struct identity *id, struct arena *a, const struct principal *who, struct str *ret);
 struct token_request {
     const char *name;
     const struct json *scopes; /* permission names; NULL or empty = all of the user's */

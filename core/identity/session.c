@@ -1,4 +1,5 @@
 /* Login, refresh with rotation and reuse detection, logout, password change. */
+#include <arpa/inet.h>
 #include "core/identity/internal.h"
 
 const char *hash_text(struct arena *a, const char *token) {
@@ -106,10 +107,20 @@ static err_t check_password(struct identity *id, struct arena *a, const struct a
     return in_time(u);
 }
 
+/* An IPv6 subscriber owns a /64. */
+static const char *network_of(struct arena *a, const char *ip) {
+    struct in6_addr addr;
+    char text[INET6_ADDRSTRLEN];
+    if (inet_pton(AF_INET6, ip, &addr) != 1 || IN6_IS_ADDR_V4MAPPED(&addr))
+        return ip;
+    memset(addr.s6_addr + 8, 0, 8);
+    return inet_ntop(AF_INET6, &addr, text, sizeof(text)) ? arena_strdup(a, text) : ip;
+}
+
 /* Counted before anything is hashed: on the address, then on the account whatever spelling of its name was used. */
 static err_t take_attempt(struct identity *id, struct arena *a, const struct account *u, bool known, const char *name,
                           const char *ip) {
-    TRY(throttle(id, a, arena_printf(a, "ip:%s", ip ? ip : ""), id->conf.login_per_ip, 60));
+    TRY(throttle(id, a, arena_printf(a, "ip:%s", network_of(a, ip ? ip : "")), id->conf.login_per_ip, 60));
     uint8_t h[32];
     char hex[65];
     const char *folded = str_lower(a, str_trim(str_of(name)));
@@ -249,12 +260,6 @@ err_t identity_change_password(struct identity *id, struct arena *a, const struc
     TRY(account_by_id(id, a, who->user_id, &u));
     TRY(rbac_refresh(id->rbac));
     return session_open(id, a, &u, from, ret);
-}
-
-err_t identity_sessions(struct identity *id, struct arena *a, const struct principal *who, struct str *ret) {
-    return pg_json_text(id->db, a, SQL_IDENTITY_SESSION_LIST,
-                        PG_ARGS(pg_uuid(who->user_id), pg_text(who->session_id ? who->session_id : "")), "sessions",
-                        ret);
 }
 
 err_t identity_session_revoke(struct identity *id, const struct principal *who, const char *session_id) {

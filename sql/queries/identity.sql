@@ -75,12 +75,6 @@ SELECT id, 'session' FROM sessions WHERE revoked_at > now() - make_interval(secs
 UNION ALL
 SELECT id, 'token' FROM api_tokens WHERE revoked_at > now() - make_interval(secs => $1::int);
 
--- name: identity_session_list
-SELECT coalesce(json_agg(json_build_object('id', id, 'createdAt', df_time(created_at), 'lastUsedAt', df_time(last_used_at), 'ip', host(ip_address),
-       'userAgent', user_agent, 'current', id::text = $2) ORDER BY created_at DESC), '[]')
-  FROM (SELECT * FROM sessions WHERE user_id = $1 AND revoked_at IS NULL AND idle_expires_at > now() AND absolute_expires_at > now()
-         ORDER BY created_at DESC LIMIT 200) s;
-
 -- name: identity_session_purge
 DELETE FROM sessions WHERE absolute_expires_at < now() - interval '7 days';
 
@@ -112,11 +106,8 @@ SELECT t.id, u.id, u.username, t.scopes::text, t.scope_id, u.authz_epoch, u.must
   FROM users u LEFT JOIN api_tokens t ON t.id = $2::uuid AND t.user_id = u.id AND t.revoked_at IS NULL AND t.expires_at > now()
  WHERE u.id = $1 AND u.is_active AND ($2::uuid IS NULL OR t.id IS NOT NULL);
 
--- name: identity_token_list
-SELECT coalesce(json_agg(json_build_object('id', id, 'name', name, 'prefix', prefix, 'scopes', scopes, 'scopeId', scope_id,
-       'cidrs', allowed_cidrs, 'expiresAt', df_time(expires_at), 'lastUsedAt', df_time(last_used_at), 'createdAt', df_time(created_at))
-       ORDER BY created_at DESC), '[]')
-  FROM (SELECT * FROM api_tokens WHERE user_id = $1 AND revoked_at IS NULL ORDER BY created_at DESC LIMIT 200) t;
+-- name: identity_token_json
+SELECT df_json(t) FROM api_tokens t WHERE t.id = $1;
 
 -- name: identity_token_revoke
 UPDATE api_tokens SET revoked_at = now(), revoke_reason = 'user' WHERE id = $1 AND user_id = $2 AND revoked_at IS NULL;
@@ -128,7 +119,8 @@ VALUES ($1::bytea, $2, $3, $4, $5::inet, now() + interval '30 seconds');
 -- name: identity_ticket_take
 DELETE FROM ws_tickets t USING users u
  WHERE t.ticket_hash = $1::bytea AND u.id = t.user_id AND t.expires_at > now() AND u.is_active
-   AND (t.api_token_id IS NULL OR EXISTS (SELECT FROM api_tokens k WHERE k.id = t.api_token_id AND k.revoked_at IS NULL AND k.expires_at > now()))
+   AND (t.api_token_id IS NULL OR EXISTS (SELECT FROM api_tokens k WHERE k.id = t.api_token_id AND k.revoked_at IS NULL AND k.expires_at > now()
+       AND (cardinality(k.allowed_cidrs) = 0 OR $2::inet <<= ANY (k.allowed_cidrs))))
 RETURNING t.user_id, u.username, t.session_id, t.api_token_id, u.authz_epoch, u.must_change_password,
           (SELECT scopes::text FROM api_tokens a WHERE a.id = t.api_token_id), (SELECT scope_id FROM api_tokens a WHERE a.id = t.api_token_id),
           (SELECT (extract(epoch FROM expires_at) * 1000)::bigint FROM api_tokens a WHERE a.id = t.api_token_id);

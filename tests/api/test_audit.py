@@ -108,6 +108,7 @@ def test_parallel_actions_leave_no_gap(admin, db):
 def lonely(new_server, new_database):
     database = new_database()
     api = first_admin(new_server(database.url))
+    api.server.tampered = True  # its log is not what the checks at the end of the session look for
     api.db = database
     return api
 

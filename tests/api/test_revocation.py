@@ -182,3 +182,13 @@ def test_streams_end_with_their_token(owner, home, make_app):
     made = person.make("/tokens", {"name": "short", "expiresInDays": 1})
     sql(owner.server, "UPDATE api_tokens SET expires_at = now() + interval '3 seconds' WHERE id = %s", made["id"])
     assert closed_after(owner.server, ticket_of(Api(owner.server, made["token"])), lambda: None, 15) == 4401
+
+
+def test_a_ticket_is_bound_to_the_addresses_of_its_token(server, db, admin):
+    user = make_user(admin, ("viewer", PLATFORM))
+    made = user.make("/tokens", {"name": "here", "expiresInDays": 1, "cidrs": ["127.0.0.0/8"]})
+    ticket = ticket_of(Api(server, made["token"]))
+    db.rows("UPDATE api_tokens SET allowed_cidrs = '{10.9.0.0/16}' WHERE id = %s", made["id"])
+    with pytest.raises(websockets.InvalidStatusCode) as refused:
+        closed_after(server, ticket, lambda: None, 2)
+    assert refused.value.status_code == 401

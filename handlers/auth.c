@@ -198,8 +198,14 @@ static err_t session_delete(struct request *r, struct reply *out) {
 }
 
 static err_t ws_ticket(struct request *r, struct reply *out) {
+    const struct json *body = NULL;
     const char *ticket;
-    TRY(identity_ticket_new(platform()->identity, r->a, r->who, r->peer_ip, &ticket));
+    if (r->body.n > 0)
+        TRY(request_json(r, &body));
+    const char *path = json_str_or(json_get(body, "path"), "");
+    if (*path && *path != '/')
+        return err_field(err_new(ERR_INVALID, "a path begins with a slash"), "/path");
+    TRY(identity_ticket_new(platform()->identity, r->a, r->who, r->peer_ip, path, &ticket));
     return reply_json_text(out, 201, str_of(arena_printf(r->a, "{\"ticket\":\"%s\",\"expiresIn\":30}", ticket)));
 }
 
@@ -288,8 +294,9 @@ static const struct route rows[] = {
     ROUTE(GET, "/api/v1/auth/who-can", AUTH_PERMISSION, "role:read", who_can, .read_permission = "project:read",
           .resolve = resolve_query_scope, .response_schema = "WhoCan", .query = "permission scope", .tag = "auth",
           .summary = "Access review: everybody who may, and why"),
-    ROUTE(POST, "/api/v1/ws-tickets", AUTH_SELF, NULL, ws_ticket, .audit = "auth.ticket", .response_schema = "WsTicket",
-          .flags = ROUTE_NO_AUDIT, .tag = "auth", .summary = "One-use ticket that opens a WebSocket within 30 s"),
+    ROUTE(POST, "/api/v1/ws-tickets", AUTH_SELF, NULL, ws_ticket, .audit = "auth.ticket",
+          .request_schema = "WsTicketCreate", .response_schema = "WsTicket", .flags = ROUTE_NO_AUDIT, .tag = "auth",
+          .summary = "One-use ticket that opens a WebSocket within 30 s"),
     ROUTE(GET, "/.well-known/jwks.json", AUTH_PUBLIC, NULL, jwks, .tag = "auth",
           .summary = "Public keys of access tokens"),
 };

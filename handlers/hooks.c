@@ -22,7 +22,7 @@ static err_t identify(struct request *r, const struct credentials *c, struct pri
     case CRED_COOKIE:
         return from_cookie(r, str_of(c->token), ret);
     case CRED_TICKET:
-        return identity_ticket_take(id, r->a, str_of(c->token), r->peer_ip, ret);
+        return identity_ticket_take(id, r->a, str_of(c->token), r->peer_ip, str_z(r->a, r->path), ret);
     default:
         return err_new(ERR_UNAUTHENTICATED, "log in, or send an API token");
     }

@@ -190,27 +190,27 @@ err_t identity_originator(struct identity *id, struct arena *a, const char *user
 }
 
 err_t identity_ticket_new(struct identity *id, struct arena *a, const struct principal *who, const char *ip,
-                          const char **ret) {
+                          const char *path, const char **ret) {
     char ticket[44];
     random_base62(ticket, 43);
     TRY(pg_exec(id->db, SQL_IDENTITY_TICKET_INSERT,
                 PG_ARGS(pg_text(hash_text(a, ticket)), pg_uuid(who->user_id), pg_uuid(who->session_id),
-                        pg_uuid(who->token_id), pg_text(ip)),
+                        pg_uuid(who->token_id), pg_text(ip), pg_text(path)),
                 NULL));
     *ret = arena_strdup(a, ticket);
     return NULL;
 }
 
-err_t identity_ticket_take(struct identity *id, struct arena *a, struct str ticket, const char *ip,
+err_t identity_ticket_take(struct identity *id, struct arena *a, struct str ticket, const char *ip, const char *path,
                            struct principal **ret) {
     struct pg_result *r;
     if (ticket.n != 43)
         return invalid();
-    err_t e = pg_one(id->db, a, SQL_IDENTITY_TICKET_TAKE, PG_ARGS(pg_text(hash_text(a, str_z(a, ticket))), pg_text(ip)),
-                     "ticket", &r);
+    err_t e = pg_one(id->db, a, SQL_IDENTITY_TICKET_TAKE,
+                     PG_ARGS(pg_text(hash_text(a, str_z(a, ticket))), pg_text(ip), pg_text(path)), "ticket", &r);
     if (e)
         return e->code == ERR_NOT_FOUND
-                   ? err_new(ERR_TOKEN_INVALID, "the ticket is not valid, was used, or is older than 30 s")
+                   ? err_new(ERR_TOKEN_INVALID, "the ticket is not valid here, was used, or is older than 30 s")
                    : e;
     struct principal *p = arena_new_obj(a, struct principal);
     *p = (struct principal){.kind = PRINCIPAL_USER,

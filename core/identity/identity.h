@@ -54,11 +54,11 @@ MUST_CHECK err_t identity_bearer(struct identity *id, struct arena *a, struct st
  * asked for with (NULL = of a login). ERR_AUTHZ_REVOKED when the account is not active or the token not valid any more. */
 MUST_CHECK err_t identity_originator(struct identity *id, struct arena *a, const char *user_id, const char *token_id,
                                      const struct principal **ret);
-/** YIELDS. One use, 30 s. */
+/** YIELDS. One use, 30 s, for the stream at `path` alone ("" = any). */
 MUST_CHECK err_t identity_ticket_new(struct identity *id, struct arena *a, const struct principal *who, const char *ip,
-                                     const char **ret);
+                                     const char *path, const char **ret);
 MUST_CHECK err_t identity_ticket_take(struct identity *id, struct arena *a, struct str ticket, const char *ip,
-                                      struct principal **ret);
+                                      const char *path, struct principal **ret);
 /** Is the credential behind a live stream still good? No query. */
 bool identity_still_valid(struct identity *id, const struct principal *who);
 

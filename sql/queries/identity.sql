@@ -113,12 +113,12 @@ SELECT df_json(t) FROM api_tokens t WHERE t.id = $1;
 UPDATE api_tokens SET revoked_at = now(), revoke_reason = 'user' WHERE id = $1 AND user_id = $2 AND revoked_at IS NULL;
 
 -- name: identity_ticket_insert
-INSERT INTO ws_tickets (ticket_hash, user_id, session_id, api_token_id, ip_address, expires_at)
-VALUES ($1::bytea, $2, $3, $4, $5::inet, now() + interval '30 seconds');
+INSERT INTO ws_tickets (ticket_hash, user_id, session_id, api_token_id, ip_address, path, expires_at)
+VALUES ($1::bytea, $2, $3, $4, $5::inet, $6, now() + interval '30 seconds');
 
 -- name: identity_ticket_take
 DELETE FROM ws_tickets t USING users u
- WHERE t.ticket_hash = $1::bytea AND u.id = t.user_id AND t.expires_at > now() AND u.is_active
+ WHERE t.ticket_hash = $1::bytea AND t.path IN ('', $3) AND u.id = t.user_id AND t.expires_at > now() AND u.is_active
    AND (t.api_token_id IS NULL OR EXISTS (SELECT FROM api_tokens k WHERE k.id = t.api_token_id AND k.revoked_at IS NULL AND k.expires_at > now()
        AND (cardinality(k.allowed_cidrs) = 0 OR $2::inet <<= ANY (k.allowed_cidrs))))
 RETURNING t.user_id, u.username, t.session_id, t.api_token_id, u.authz_epoch, u.must_change_password,

@@ -192,3 +192,17 @@ def test_a_ticket_is_bound_to_the_addresses_of_its_token(server, db, admin):
     with pytest.raises(websockets.InvalidStatusCode) as refused:
         closed_after(server, ticket, lambda: None, 2)
     assert refused.value.status_code == 401
+
+
+def test_a_ticket_opens_the_stream_it_was_made_for(server, admin):
+    """WS2: used elsewhere it is refused, and stays good for its own place."""
+    user = make_user(admin, ("viewer", PLATFORM))
+    elsewhere = user.post("/ws-tickets", {"path": "/ws/v1/tasks/01900000-0000-7000-8000-000000000000"}, expect=201).json()["ticket"]
+    with pytest.raises(websockets.InvalidStatusCode) as refused:
+        closed_after(server, elsewhere, lambda: None, 2)
+    assert refused.value.status_code == 401
+    assert user.post("/ws-tickets", {"path": "no path"}).status_code == 422
+    here = user.post("/ws-tickets", {"path": "/ws/v1/events"}, expect=201).json()["ticket"]
+    assert closed_after(server, here, lambda: user.post("/auth/logout", expect=204), 5) == 4401
+    with pytest.raises(websockets.InvalidStatusCode):
+        closed_after(server, here, lambda: None, 2)

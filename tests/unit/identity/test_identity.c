@@ -230,17 +230,17 @@ TEST(tickets) {
     struct login_result s = login(ADMIN, PASSWORD);
     struct principal *me = bearer(s.access), *p;
     const char *t;
-    OK(identity_ticket_new(id, a, me, "127.0.0.1", &t));
-    OK(identity_ticket_take(id, a, str_of(t), "127.0.0.1", &p));
+    OK(identity_ticket_new(id, a, me, "127.0.0.1", "/ws/v1/events", &t));
+    OK(identity_ticket_take(id, a, str_of(t), "127.0.0.1", "/ws/v1/events", &p));
     CHECK(z_eq(p->user_id, me->user_id) && z_eq(p->session_id, me->session_id));
-    FAILS(ERR_TOKEN_INVALID, identity_ticket_take(id, a, str_of(t), "127.0.0.1", &p)); /* once */
-    OK(identity_ticket_new(id, a, me, "127.0.0.1", &t));
+    FAILS(ERR_TOKEN_INVALID, identity_ticket_take(id, a, str_of(t), "127.0.0.1", "/ws/v1/events", &p)); /* once */
+    OK(identity_ticket_new(id, a, me, "127.0.0.1", "/ws/v1/events", &t));
     sql("UPDATE ws_tickets SET expires_at = now() - interval '1 s'");
-    FAILS(ERR_TOKEN_INVALID, identity_ticket_take(id, a, str_of(t), "127.0.0.1", &p));
-    FAILS(ERR_TOKEN_INVALID, identity_ticket_take(id, a, STR("nonsense"), "127.0.0.1", &p));
-    OK(identity_ticket_new(id, a, me, "127.0.0.1", &t));
+    FAILS(ERR_TOKEN_INVALID, identity_ticket_take(id, a, str_of(t), "127.0.0.1", "/ws/v1/events", &p));
+    FAILS(ERR_TOKEN_INVALID, identity_ticket_take(id, a, STR("nonsense"), "127.0.0.1", "/ws/v1/events", &p));
+    OK(identity_ticket_new(id, a, me, "127.0.0.1", "/ws/v1/events", &t));
     OK(identity_logout(id, me));
-    FAILS(ERR_TOKEN_INVALID, identity_ticket_take(id, a, str_of(t), "127.0.0.1", &p));
+    FAILS(ERR_TOKEN_INVALID, identity_ticket_take(id, a, str_of(t), "127.0.0.1", "/ws/v1/events", &p));
     down();
     return NULL;
 }

@@ -154,3 +154,36 @@ def test_missing_objects_and_hidden_ones_are_one_answer(admin, document, world):
         missing = stranger.call(method, path.replace("{id}", NOBODY), json=body, headers=headers)
         strip = lambda r: (r.status_code, {k: v for k, v in r.json()["error"].items() if k not in ("timestamp", "requestId")})  # noqa: E731
         assert strip(hidden) == strip(missing) and hidden.status_code in (403, 404), (method, path, hidden.text, missing.text)
+
+
+ODD = (None, "", "x" * 70000, "a\u0000b", -1, 2**63 - 1, [], {}, NOBODY, "';--")
+
+
+def properties(document, op):  # noqa: F811
+    schema = op.get("requestBody", {}).get("content", {}).get("application/json", {}).get("schema", {})
+    if "$ref" in schema:
+        schema = document["components"]["schemas"][schema["$ref"].rsplit("/", 1)[1]]
+    return schema.get("properties", {})
+
+
+def test_odd_values_are_refused_and_never_an_error_of_ours(admin, document, world):  # noqa: F811
+    for method, path, op in routes(document):
+        if method == "GET" or "hooks" in path or path.startswith("/api/v1/auth/") or "{userId}" in path:
+            continue
+        for field in properties(document, op):
+            for value in ODD:
+                body = {**(world.body(document, op) or {}), field: value}
+                r = admin.call(method, world.fill(path), json=body, headers={"If-Match": '"999999"'} if method != "POST" else {})
+                assert r.status_code < 500 or r.status_code in (502, 503, 504), (method, path, field, value if value is None else str(value)[:40], r.text)
+
+
+def test_odd_parameters_are_refused_and_never_an_error_of_ours(admin, document, world):  # noqa: F811
+    for method, path, op in routes(document):
+        if method != "GET" or "stream" in path:
+            continue
+        for p in op.get("parameters", []):
+            if p.get("in") != "query":
+                continue
+            for value in ("", "x" * 3000, "%00", "\u202e", "-1", "9223372036854775808", "null", "[]", NOBODY, "';--", "1e400", "2026-13-45", "*"):
+                r = admin.call("GET", world.fill(path), params={p["name"]: value})
+                assert r.status_code < 500 or r.status_code in (502, 503, 504), (path, p["name"], value[:40], r.text)

@@ -179,7 +179,8 @@ def test_bodies_under_way_are_bounded_together(limited, chunked):
     held = [limited.upload(chunked) for _ in range(40)]
     room = 32 if chunked else 6
     until(lambda: len(select.select(held, [], [], 0)[0]) >= 40 - room, 8, what="refusal of what is too much")
-    assert len(select.select(held, [], [], 1)[0]) == 40 - room
+    # Near the end several may grow at once and all be refused.
+    assert room // 2 <= 40 - len(select.select(held, [], [], 1)[0]) <= room
     assert limited.send().status_code == 202  # small ones still pass
     for s in held:
         s.close()

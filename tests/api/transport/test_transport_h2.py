@@ -350,6 +350,16 @@ def test_head_of_a_stream_is_its_header(server, source, path):
     assert after["arenas"] <= before["arenas"] + 2
 
 
+def test_the_request_id_stays_out_of_the_header_table(server, source):
+    """It never repeats: a place in the table would only push out what does."""
+    with H2(server, source) as c:
+        seen = [c.ask()[1] for _ in range(40)]
+        assert len({h["x-request-id"] for h in seen}) == 40
+        assert all(h["x-frame-options"] == "DENY" and "default-src 'none'" in h["content-security-policy"] for h in seen)
+        kept = [name for name, _ in c.decoder.header_table.dynamic_entries]
+        assert b"x-request-id" not in kept and kept.count(b"content-security-policy") == 1
+
+
 def test_websocket_over_h2_is_501(server, source):
     with H2(server, source) as c:
         assert c.ask("/ws/v1/echo")[0] == 501

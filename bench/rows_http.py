@@ -37,11 +37,13 @@ def health(lab_url):
             base = f"http://127.0.0.1:{server.port}"
             h1 = versus(lambda u, s, t: wrk(u, s), (server.pid, base + "/health/live", None), (bare.pid, f"http://127.0.0.1:{port}/live", None))
             h2 = versus(lambda u, s, t: h2load(u, s), (server.pid, base + "/health/live", None), (bare.pid, f"http://127.0.0.1:{port}/live", None))
+            headed = versus(lambda u, s, t: h2load(u, s), (server.pid, base + "/health/live", None), (bare.pid, f"http://127.0.0.1:{port}/headed", None))
         finally:
             server.stop()
             bare.stop()
             db.drop()
-    return [row("a", f"/health/live, {label}", got) for label, got in (("HTTP/1.1, 64 connections", h1), ("h2c, 8 connections x 32 streams", h2))], (h1, h2)
+    return [row("a", f"/health/live, {label}", got) for label, got in (("HTTP/1.1, 64 connections", h1), ("h2c, 8 connections x 32 streams", h2),
+                                                                    ("h2c, the bare handler sending the same header fields", headed))], (h1, h2)
 
 
 def row(key, what, got, aim=0.9):

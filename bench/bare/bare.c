@@ -3,7 +3,7 @@
  *
  *   df-bench-bare PORT [PG_URL SQL_ONE SQL_LIST]
  *
- * GET /live answers "{"status":"ok"}"; GET /one/<value> gives <value> to SQL_ONE and answers the first cell;
+ * GET /headed answers the same with the header fields that the product sends with everything; GET /live answers "{"status":"ok"}"; GET /one/<value> gives <value> to SQL_ONE and answers the first cell;
  * GET /list answers the first cells of SQL_LIST as {"items":[...]}. */
 #include <h2o.h>
 #include <libpq-fe.h>
@@ -193,11 +193,35 @@ static int ask(h2o_req_t *req, bool list) {
 
 /* ---- HTTP ---- */
 
+/* The product's fields (server/reply.c), the same way: names that are no tokens, one value that never repeats */
+static void add_fields(h2o_req_t *req) {
+    static const char *const fields[][2] = {
+        {"x-content-type-options", "nosniff"},
+        {"x-frame-options", "DENY"},
+        {"referrer-policy", "no-referrer"},
+        {"cross-origin-opener-policy", "same-origin"},
+        {"cross-origin-resource-policy", "same-origin"},
+        {"content-security-policy", "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"},
+    };
+    static unsigned long long serial;
+    char id[40];
+    int n = snprintf(id, sizeof(id), "00000000-0000-7000-8000-%012llu", ++serial % 1000000000000ULL);
+    for (size_t i = 0; i < sizeof(fields) / sizeof(fields[0]); i++)
+        h2o_add_header_by_str(&req->pool, &req->res.headers, fields[i][0], strlen(fields[i][0]), 0, NULL, fields[i][1],
+                              strlen(fields[i][1]));
+    h2o_add_header_by_str(&req->pool, &req->res.headers, H2O_STRLIT("x-request-id"), 0, NULL,
+                          h2o_strdup(&req->pool, id, (size_t)n).base, (size_t)n);
+    h2o_add_header(&req->pool, &req->res.headers, H2O_TOKEN_CACHE_CONTROL, NULL, H2O_STRLIT("no-store"));
+}
+
 static int on_req(h2o_handler_t *self, h2o_req_t *req) {
     (void)self;
     static const char live[] = "{\"status\":\"ok\"}";
     h2o_iovec_t p = req->path_normalized;
-    if (h2o_memis(p.base, p.len, H2O_STRLIT("/live"))) {
+    bool headed = h2o_memis(p.base, p.len, H2O_STRLIT("/headed"));
+    if (headed)
+        add_fields(req);
+    if (headed || h2o_memis(p.base, p.len, H2O_STRLIT("/live"))) {
         answer(req, live, sizeof(live) - 1);
         return 0;
     }

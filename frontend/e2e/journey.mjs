@@ -130,7 +130,7 @@ await step("new application: the server's error lands at its field", async () =>
 await step("a container restarts as a task", async () => {
   await page.goto(`${BASE_URL}/containers?state=running`);
   await page.getByRole("button", { name: /^Restart / }).first().click();
-  await page.getByText(/^Restart of .* finished/).waitFor();
+  await page.getByText(/^Restart of .* done/).waitFor();
 });
 await step("theme switches without a reload", async () => {
   await page.getByRole("button", { name: /^Theme/ }).click();

@@ -51,7 +51,8 @@ export const queries = {
   me: () => queryOptions({ queryKey: ["me"], queryFn: ({ signal }) => call("GET /auth/me", { signal }), staleTime: Infinity, retry: false }),
   info: () => queryOptions({ queryKey: ["info"], queryFn: ({ signal }) => call("GET /info", { signal }), staleTime: Infinity }),
   schema: (name: string) => queryOptions({ queryKey: ["schema", name], queryFn: ({ signal }) => loadSchema(name, signal), staleTime: Infinity, retry: false }),
-  projects: () => queryOptions({ queryKey: ["projects"], queryFn: ({ signal }) => listAll("GET /projects", { signal }), ...live }),
+  // No event tells of projects: whoever shows them reads them.
+  projects: () => queryOptions({ queryKey: ["projects"], queryFn: ({ signal }) => listAll("GET /projects", { signal }) }),
   applications: (project?: string) =>
     queryOptions({
       queryKey: ["applications", project ?? ""],

@@ -3,7 +3,7 @@ import type { Application, Reason } from "./types";
 /** One sentence for a reason, whichever form the server used. */
 export function reasonText(reason: Reason): string {
   if (typeof reason === "string") return reason;
-  return reason.object ? `${reason.object}: ${reason.message}` : reason.message;
+  return reason.object && !reason.message.includes(reason.object) ? `${reason.object}: ${reason.message}` : reason.message;
 }
 
 /** Why an application is not fine, each sentence once: health and sync may share their list. */

@@ -26,7 +26,7 @@ function why(a: Application): string {
 
 function Chips({ app, plain }: { app: Application; plain?: boolean }) {
   // What could not be looked at has no health and no sync worth a word.
-  if (app.error && app.health.status === "Unknown") return <StatusChip status="error" plain={plain} title={app.error.message} />;
+  if (app.error && app.health.status === "Unknown") return <span><StatusChip status="error" plain={plain} title={app.error.message} /></span>;
   return (
     <Box component="span" sx={{ display: "inline-flex", gap: plain ? 1.5 : 0.75, flexWrap: "wrap" }}>
       <StatusChip of="Health" status={app.health.status} live={!!activeOperation(app)} plain={plain} title={(app.health.reasons ?? []).map(reasonText).join("\n")} />

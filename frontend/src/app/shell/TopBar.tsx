@@ -133,7 +133,7 @@ function UserMenu({ onHelp }: { onHelp: () => void }) {
   return (
     <>
       <IconButton aria-label={`Account of ${name}`} aria-haspopup="menu" onClick={(e) => setAnchor(e.currentTarget)} sx={{ p: 0.5 }}>
-        <Box sx={{ width: 28, height: 28, borderRadius: "50%", display: "grid", placeItems: "center", fontSize: 11.5, fontWeight: 650, backgroundColor: "var(--df-accent-soft)", color: "var(--df-accent)" }}>{initials}</Box>
+        <Box aria-hidden data-initials={initials} sx={{ width: 28, height: 28, borderRadius: "50%", display: "grid", placeItems: "center", fontSize: 11.5, fontWeight: 650, backgroundColor: "var(--df-accent-soft)", color: "var(--df-accent)", "&::after": { content: "attr(data-initials)" } }}></Box>
       </IconButton>
       <Menu anchorEl={anchor} open={!!anchor} onClose={() => setAnchor(null)} slotProps={{ paper: { sx: { minWidth: 220 } } }}>
         <Box component="li" sx={{ px: 2, py: 1 }}>

@@ -122,13 +122,15 @@ export default function ApplicationPage() {
         facts={<Facts app={app} />}
         actions={
           <>
-            <Tooltip title="Compare with the repository and the engine again">
-              <span>
-                <Button variant="outlined" startIcon={<RefreshCw size={15} />} loading={busy !== null} onClick={() => void refresh()}>
-                  Refresh
-                </Button>
-              </span>
-            </Tooltip>
+            {can("application:sync") && (
+              <Tooltip title="Compare with the repository and the engine again">
+                <span>
+                  <Button variant="outlined" startIcon={<RefreshCw size={15} />} loading={busy !== null} onClick={() => void refresh()}>
+                    Refresh
+                  </Button>
+                </span>
+              </Tooltip>
+            )}
             {can("application:sync") && (
               <Button variant="contained" startIcon={<Play size={15} />} disabled={running} onClick={() => setDialog("open")}>
                 {running ? "Running" : "Sync"}

@@ -212,7 +212,7 @@ export default function ApplicationsPage() {
           title="No application yet"
           text="An application ties a folder of a Git repository with a compose file to a Docker engine, and keeps the two the same."
           action={can("application:create") && <NewButton />}
-          command="dsctl create application --repository URL --path . --name shop"
+          command={can("application:create") ? "dsctl create application --repository URL --path . --name shop" : undefined}
         />
       ) : (
         <>

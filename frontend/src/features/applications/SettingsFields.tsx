@@ -14,8 +14,10 @@ const SWITCHES: { name: "automated" | "prune" | "selfHeal"; label: string; hint:
 ];
 
 /** The part of an application's form that can be edited later too. */
-export function SettingsFields<T extends Settings>({ register, control, errors, hidden }: { register: UseFormRegister<T>; control: Control<T>; errors: FieldErrors<T>; /** Names of variables whose values are not for this reader. */ hidden?: string[] }) {
+export function SettingsFields<T extends Settings>({ register, control, errors, hidden, node }: { register: UseFormRegister<T>; control: Control<T>; errors: FieldErrors<T>; /** Names of variables whose values are not for this reader. */ hidden?: string[]; /** The present node, which may be none the reader sees. */ node?: { id: string; name: string } | null }) {
   const { data: nodes } = useQuery(queries.nodes());
+  const seen = nodes?.items ?? [];
+  const listed: { id: string; name: string }[] = node && !seen.some((n) => n.id === node.id) ? [node, ...seen] : seen;
   const reg = register as unknown as UseFormRegister<Settings>;
   const ctl = control as unknown as Control<Settings>;
   const err = errors as FieldErrors<Settings>;
@@ -32,7 +34,7 @@ export function SettingsFields<T extends Settings>({ register, control, errors, 
           name="nodeId"
           render={({ field }) => (
             <TextField select label="Node" {...field} value={field.value ?? ""} error={!!err.nodeId} helperText={err.nodeId?.message ?? "The Docker engine it runs on"}>
-              {(nodes?.items ?? []).map((n) => (
+              {listed.map((n) => (
                 <MenuItem key={n.id} value={n.id}>
                   {n.name}
                 </MenuItem>

@@ -146,8 +146,8 @@ export default function SettingsTab({ app }: { app: Application }) {
           {model.mode === "yaml" ? (
             <ModelYaml model={model} label="Settings as YAML" readOnly={!editable} />
           ) : (
-            <Box component="fieldset" disabled={!editable} sx={{ border: 0, p: 0, m: 0, minWidth: 0, display: "grid", gap: 2 }}>
-              <SettingsFields register={register} control={control} errors={formState.errors} hidden={hidden} />
+            <Box component="fieldset" disabled={!editable} sx={{ border: 0, p: 0, m: 0, pt: 0.75, minWidth: 0, display: "grid", gap: 2 }}>
+              <SettingsFields register={register} control={control} errors={formState.errors} hidden={hidden} node={app.node} />
             </Box>
           )}
           {editable && (

@@ -177,7 +177,7 @@ export default function NodesPage() {
       ) : !data ? (
         <RowsSkeleton rows={4} />
       ) : !data.items.length ? (
-        <EmptyState icon={<Server size={30} />} title="No engine connected" text="A node is a Docker engine that applications run on." action={add} command="dsctl create node --name build1 --url tcp://10.0.0.5:2376" />
+        <EmptyState icon={<Server size={30} />} title={can("node:create") ? "No engine connected" : "No engine that you may see"} text="A node is a Docker engine that applications run on." action={add} command={can("node:create") ? "dsctl create node --name build1 --url tcp://10.0.0.5:2376" : undefined} />
       ) : (
         <Box sx={{ border: "1px solid var(--df-line)", borderRadius: 1, overflow: "hidden", backgroundColor: "var(--df-surface)" }}>
           <DataTable label="Nodes" columns={columns} rows={data.items} rowKey={(n) => n.id} kind="node" selected={open} defaultSort="name" onOpen={(n) => setOpen(n.id)} />

@@ -94,14 +94,19 @@ export function useModelForm<F extends FieldValues>(shape: Shape<F>, initial: Mo
   const now = current();
   const dirty = now ? !equal(now, clean) : mode === "yaml";
 
-  const { getValues, reset: resetForm } = form;
+  const { setValue, reset: resetForm } = form;
   const preset = useCallback(
     (values: Model) => {
-      base.current = { ...shape.toModel(getValues(), base.current), ...values };
+      base.current = { ...base.current, ...values };
       setClean((old) => ({ ...old, ...values }));
-      resetForm(shape.toFields(base.current), { keepTouched: true, keepErrors: true });
+      const fields = shape.toFields(base.current);
+      // Field by field: what is being typed into the others must not be touched.
+      for (const key of Object.keys(values)) {
+        const field = shape.fields[`/${key}`];
+        if (field) setValue(field, fields[field]);
+      }
     },
-    [shape, getValues, resetForm],
+    [shape, setValue],
   );
   const rebase = (unedited: Model, edited: Model) => {
     base.current = edited;

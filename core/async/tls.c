@@ -84,13 +84,37 @@ static void t_shutdown(struct stream *s) {
 
 /* ---- ciphertext in ---- */
 
+/* Did one side not accept who or what the other one is? Such a peer is there, and asking again changes nothing. */
+static bool is_distrust(uint32_t code) {
+    switch (ERR_GET_REASON(code)) {
+    case SSL_R_CERTIFICATE_VERIFY_FAILED:
+    case SSL_R_UNSUPPORTED_PROTOCOL:
+    case SSL_R_TLSV1_ALERT_PROTOCOL_VERSION:
+    case SSL_R_TLSV1_ALERT_INSUFFICIENT_SECURITY:
+    case SSL_R_SSLV3_ALERT_HANDSHAKE_FAILURE:
+    case SSL_R_SSLV3_ALERT_BAD_CERTIFICATE:
+    case SSL_R_SSLV3_ALERT_UNSUPPORTED_CERTIFICATE:
+    case SSL_R_SSLV3_ALERT_CERTIFICATE_REVOKED:
+    case SSL_R_SSLV3_ALERT_CERTIFICATE_EXPIRED:
+    case SSL_R_SSLV3_ALERT_CERTIFICATE_UNKNOWN:
+    case SSL_R_TLSV1_ALERT_UNKNOWN_CA:
+    case SSL_R_TLSV1_ALERT_ACCESS_DENIED:
+    case SSL_R_TLSV1_ALERT_CERTIFICATE_REQUIRED:
+        return ERR_GET_LIB(code) == ERR_LIB_SSL;
+    default:
+        return false;
+    }
+}
+
 static void handshake_failed(struct tls *t) {
-    if (ERR_GET_REASON(ERR_peek_last_error()) == SSL_R_CERTIFICATE_VERIFY_FAILED) {
+    uint32_t code = ERR_peek_last_error();
+    if (ERR_GET_REASON(code) == SSL_R_CERTIFICATE_VERIFY_FAILED) {
         ERR_clear_error();
         stream_read_failed_(&t->s, ERR_TLS_VERIFY, "cannot verify the TLS certificate of %s: %s", t->name,
                             X509_verify_cert_error_string(SSL_get_verify_result(t->ssl)));
     } else {
-        stream_read_failed_(&t->s, ERR_UNAVAILABLE, "TLS handshake with %s failed: %s", t->name, tls_reason());
+        stream_read_failed_(&t->s, is_distrust(code) ? ERR_TLS_VERIFY : ERR_UNAVAILABLE,
+                            "TLS handshake with %s failed: %s", t->name, tls_reason());
     }
 }
 
@@ -115,6 +139,8 @@ static void read_ended(struct tls *t, int rc) {
     int why = SSL_get_error(t->ssl, rc);
     if (why == SSL_ERROR_ZERO_RETURN)
         stream_in_eof_(&t->s);
+    else if (why != SSL_ERROR_WANT_READ && is_distrust(ERR_peek_last_error())) /* TLS 1.3 refuses ours only now */
+        stream_read_failed_(&t->s, ERR_TLS_VERIFY, "%s refused our TLS certificate: %s", t->name, tls_reason());
     else if (why != SSL_ERROR_WANT_READ)
         stream_read_failed_(&t->s, ERR_IO, "TLS read failed: %s", tls_reason());
     else if (t->inner_eof)

@@ -5,6 +5,7 @@
 #   tests/lab/lab.sh start DIR    starts both (again: does nothing); prints shell exports to eval
 #   tests/lab/lab.sh stop DIR     stops both and removes DIR
 #
+# DF_LAB_DOCKERD_ARGS are more arguments of the engine (words without spaces).
 # Exports: DF_LAB_DIR, DF_LAB_PG_URL, DOCKER_HOST.  Several labs can run side by side: each engine has a
 # bridge, address pool and containerd namespace of its own.  A DOCKER_HOST of the caller's is used as
 # it is, and left alone.
@@ -135,13 +136,14 @@ lab_docker_start() {
     lab_routes -D "$pool"
     lab_routes -I "$pool"
     # Not through lab_root: a function in the background would leave a shell of ours waiting.
-    local start=(setsid)
+    local start=(setsid) more
+    read -ra more <<<"${DF_LAB_DOCKERD_ARGS:-}"
     if [ "$(id -u)" != 0 ]; then start=(sudo -E -- setsid); fi
     "${start[@]}" "$dockerd" --data-root "$dir/data" --exec-root "$dir/exec" --pidfile "$dir/pid" \
         --host "$sock" --group "$(id -gn)" --bridge "$bridge" \
         --default-address-pool "base=$pool.128.0/17,size=24" \
         --containerd-namespace "$bridge" --containerd-plugins-namespace "$bridge-plugins" \
-        --iptables=false --log-level warn >"$dir/log" 2>&1 </dev/null &
+        --iptables=false --log-level warn "${more[@]}" >"$dir/log" 2>&1 </dev/null &
     local i
     for i in $(seq 1 150); do
         if lab_docker_answers "$sock"; then break; fi

@@ -6,6 +6,11 @@
 add_library(df_test_flags INTERFACE)
 target_compile_options(df_test_flags INTERFACE -Wno-frame-larger-than -Wno-missing-prototypes)
 
+# What runs on threads of our own: work pool and lanes, DNS (test_net), watchdog and fibers across threads, log sink, password
+# lane. `ctest --preset tsan -L threads` runs them under ThreadSanitizer; not the Git lane's children, whose memory is limited.
+set(DF_THREADED_TESTS async/test_pool async/test_work async/test_net async/test_fiber async/test_proc async/test_wait
+  obs/test_log crypto/test_password)
+
 # df_unit_tests([MODULE <name>] [DEPS ...] [LIBS ...] [SOURCES <helper files>])
 function(df_unit_tests)
   cmake_parse_arguments(T "" "MODULE;DIR" "DEPS;LIBS;SOURCES" ${ARGN})
@@ -28,7 +33,15 @@ function(df_unit_tests)
     set_target_properties(${target} PROPERTIES
       OUTPUT_NAME ${name} RUNTIME_OUTPUT_DIRECTORY "${CMAKE_BINARY_DIR}/tests/unit/${T_MODULE}")
     add_test(NAME ${T_MODULE}/${name} COMMAND ${target} WORKING_DIRECTORY "${CMAKE_SOURCE_DIR}")
-    set_tests_properties(${T_MODULE}/${name} PROPERTIES LABELS unit TIMEOUT 30)
+    set(labels unit)
+    if("${T_MODULE}/${name}" IN_LIST DF_THREADED_TESTS)
+      list(APPEND labels threads)
+    endif()
+    set_tests_properties(${T_MODULE}/${name} PROPERTIES LABELS "${labels}" TIMEOUT 30)
+    if(DF_SANITIZE STREQUAL "thread") # children of some tests log, which takes a thread
+      set_tests_properties(${T_MODULE}/${name} PROPERTIES
+        ENVIRONMENT "TSAN_OPTIONS=die_after_fork=0 halt_on_error=1" TIMEOUT 120)
+    endif()
   endforeach()
 endfunction()
 

@@ -141,10 +141,10 @@ static void run_one(struct fiber *f) {
     if (f->stack == NULL)
         fiber_switch_prepare(f);
     f->state = FIBER_RUNNING;
-    F.running = f;
+    __atomic_store_n(&F.running, f, __ATOMIC_RELEASE); /* the watchdog asks from its thread */
     F.stats.switches++;
     fiber_switch_in(f);
-    F.running = NULL;
+    __atomic_store_n(&F.running, NULL, __ATOMIC_RELEASE);
 }
 
 bool fiber_any_ready(void) { return F.nready > 0; }
@@ -361,7 +361,7 @@ static void say(const char *s) {
 
 /* Reads a pointer of the loop thread from a signal handler or the watchdog: good enough for last words. */
 void fiber_report_running(const char *headline) {
-    const struct fiber *f = __atomic_load_n(&F.running, __ATOMIC_RELAXED);
+    const struct fiber *f = __atomic_load_n(&F.running, __ATOMIC_ACQUIRE);
     say("dockflow: ");
     say(headline);
     say(f != NULL ? " in fiber \"" : " on the loop stack");

@@ -28,7 +28,7 @@ struct fiber {
     struct list all, ready;
     struct fiber_stack *stack;
     fcontext_t fctx;
-    void *asan_fake_stack;
+    void *asan_fake_stack, *tsan_fiber;
     const char *why;
     uint64_t deadline;      /* fiber_set_deadline */
     uint64_t park_deadline; /* of the park in progress */

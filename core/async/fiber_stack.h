@@ -14,6 +14,16 @@
 #ifndef DF_ASAN
 #define DF_ASAN 0
 #endif
+#if defined(__SANITIZE_THREAD__)
+#define DF_TSAN 1
+#elif defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define DF_TSAN 1
+#endif
+#endif
+#ifndef DF_TSAN
+#define DF_TSAN 0
+#endif
 
 struct fiber_stack {
     char *base; /* lowest usable address; the guard lies below it */

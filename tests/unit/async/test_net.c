@@ -426,7 +426,7 @@ TEST(tls_peers_that_misbehave) {
     const char *ca = slurp("ca.pem");
     struct tls_client_conf conf = {.ca_pem = ca, .server_name = "good.example"};
     struct peer p = peer_start("tls11", dir);
-    FAILS(ERR_UNAVAILABLE, tls_dial(p.port, conf, &s));
+    FAILS(ERR_TLS_VERIFY, tls_dial(p.port, conf, &s));
     proc_close(p.p);
     p = peer_start("tcp", "-"); /* no TLS at all: never answers, or talks something else */
     struct stream *plain = dial(p.port, "sink\n");
@@ -446,7 +446,7 @@ TEST(tls_peers_that_misbehave) {
     err_t e = tls_dial(p.port, conf, &s); /* TLS 1.3: the refusal comes with the first read */
     if (e == NULL) {
         struct str b;
-        FAILS(ERR_IO, stream_read(s, loop_now() + 5000, &b));
+        FAILS(ERR_TLS_VERIFY, stream_read(s, loop_now() + 5000, &b));
         stream_close(s);
     }
     proc_close(p.p);

@@ -3,13 +3,18 @@
 # Needs the engine's classic builder only.
 ARG BASE=debian:bookworm-slim
 
-# --- build: everything from Debian packages, the UI from the npm registry unless it is built already -----------------
-FROM ${BASE} AS build
+# --- tools: Debian's packages and the third-party libraries, which change least ----------------------------------------
+FROM ${BASE} AS tools
 WORKDIR /src
 ENV DEBIAN_FRONTEND=noninteractive XDG_CACHE_HOME=/cache LC_ALL=C.UTF-8
-# Packages and third-party libraries first: they change least.
 COPY dev ./
 RUN ./dev install build && rm -rf /var/lib/apt/lists/*
+COPY CMakeLists.txt CMakePresets.json ./
+COPY cmake ./cmake/
+RUN ./dev third-party release && rm -rf build
+
+# --- build: the UI from the npm registry, unless it is built already -------------------------------------------------
+FROM tools AS build
 COPY . .
 RUN if [ -f frontend/dist/index.html ]; then ./dev build release --no-ui; else ./dev build release; fi \
     && strip --strip-debug build/release/dockflow build/release/dsctl \
@@ -17,7 +22,8 @@ RUN if [ -f frontend/dist/index.html ]; then ./dev build release --no-ui; else .
     && install -m 755 build/release/dockflow build/release/dsctl /out/usr/local/bin/ \
     && install -m 755 conf/docker/healthcheck /out/usr/local/share/dockflow/ \
     && install -m 644 conf/dockflow.yaml /out/usr/local/share/dockflow/ \
-    && install -m 644 LICENSE /out/usr/local/share/dockflow/
+    && install -m 644 LICENSE /out/usr/local/share/dockflow/ \
+    && rm -rf build
 
 # --- run -------------------------------------------------------------------------------------------------------------
 FROM ${BASE}

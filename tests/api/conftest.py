@@ -99,9 +99,12 @@ def db(new_database):
 # ---- the server ---------------------------------------------------------------------------------
 
 def free_port():
-    with contextlib.closing(socket.socket()) as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
+    """A port nobody has now. Below those the kernel gives to outgoing connections, so that none of them takes it meanwhile."""
+    while True:
+        port = 12000 + secrets.randbelow(20000)
+        with contextlib.closing(socket.socket()) as s, contextlib.suppress(OSError):
+            s.bind(("127.0.0.1", port))
+            return port
 
 
 class Server:

@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""count.py FORMAT FILE: prints "PASSED FAILED SKIPPED" of one suite's report.
+"""count.py FORMAT FILE...: prints "PASSED FAILED SKIPPED" of one suite's reports.
 
 junit   JUnit XML of pytest or vitest
 ctest   JUnit XML of ctest whose tests are cmocka programs: counts the tests inside each program
@@ -56,4 +56,5 @@ def of_line(path):
 
 
 if __name__ == "__main__":
-    print(*{"junit": of_junit, "ctest": of_ctest, "line": of_line}[sys.argv[1]](sys.argv[2]))
+    read = {"junit": of_junit, "ctest": of_ctest, "line": of_line}[sys.argv[1]]
+    print(*map(sum, zip(*map(read, sys.argv[2:]))))

@@ -8,7 +8,7 @@
 # DF_LAB_DOCKERD_ARGS are more arguments of the engine (words without spaces).
 # Exports: DF_LAB_DIR, DF_LAB_PG_URL, DOCKER_HOST.  Several labs can run side by side: each engine has a
 # bridge, address pool and containerd namespace of its own.  A DOCKER_HOST of the caller's is used as
-# it is, and left alone.
+# it is, and left alone. DF_LAB_DOCKER_DATA names a folder for the engine's images that outlives the lab.
 
 lab_say() { printf '    lab: %s\n' "$*" >&2; }
 lab_die() {
@@ -139,7 +139,7 @@ lab_docker_start() {
     local start=(setsid) more
     read -ra more <<<"${DF_LAB_DOCKERD_ARGS:-}"
     if [ "$(id -u)" != 0 ]; then start=(sudo -E -- setsid); fi
-    "${start[@]}" "$dockerd" --data-root "$dir/data" --exec-root "$dir/exec" --pidfile "$dir/pid" \
+    "${start[@]}" "$dockerd" --data-root "${DF_LAB_DOCKER_DATA:-$dir/data}" --exec-root "$dir/exec" --pidfile "$dir/pid" \
         --host "$sock" --group "$(id -gn)" --bridge "$bridge" \
         --default-address-pool "base=$pool.128.0/17,size=24" \
         --containerd-namespace "$bridge" --containerd-plugins-namespace "$bridge-plugins" \
@@ -175,7 +175,7 @@ lab_docker_stop() {
     if lab_pid_alive "$dir/exec/containerd/containerd.pid"; then
         lab_root kill "$(cat "$dir/exec/containerd/containerd.pid")" 2>/dev/null || true
     fi
-    awk -v dir="$dir/" 'index($5, dir) == 1 {print $5}' /proc/self/mountinfo | sort -r |
+    awk -v dir="$dir/" -v data="${DF_LAB_DOCKER_DATA:-$dir}/" 'index($5, dir) == 1 || index($5, data) == 1 {print $5}' /proc/self/mountinfo | sort -r |
         while read -r mount; do lab_root umount -l "$mount" 2>/dev/null || true; done
     lab_bridges_remove "$bridge" "$pool"
     lab_routes -D "$pool"
@@ -217,8 +217,21 @@ lab_image_busybox() {
 
 # --- all of it -------------------------------------------------------------------------------------
 
+# lab_another N: from here on this shell has a lab of its own inside the one it had; it ends with that one.
+lab_another() {
+    if [ "${DOCKER_HOST:-}" = "unix://$DF_LAB_DIR/docker/docker.sock" ]; then unset DOCKER_HOST; fi
+    lab_init "$DF_LAB_DIR/$1"
+    lab_pg_start
+    lab_docker_start
+    lab_image_busybox busybox:local
+}
+
 lab_stop() {
     [ -n "${DF_LAB_DIR:-}" ] || return 0
+    local inner
+    for inner in "$DF_LAB_DIR"/[0-9]*/; do
+        if [ -d "$inner" ]; then (DF_LAB_DIR=${inner%/} && lab_docker_stop && lab_pg_stop); fi
+    done
     lab_docker_stop
     lab_pg_stop
     lab_root rm -rf "$DF_LAB_DIR"

@@ -140,7 +140,7 @@ err_t proc_wait(struct proc *p, uint64_t deadline, int *ret_status) {
     err_t e = NULL;
     while (e == NULL && !p->exited && !p->closing)
         e = cond_wait(&p->changed, deadline);
-    if (e == NULL && !p->exited)
+    if (e == NULL && p->closing) /* even if it has ended of that before we came to run */
         e = err_new(ERR_IO, "%s was closed while waiting for it", p->name);
     if (e == NULL)
         *ret_status = p->status;

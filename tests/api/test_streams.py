@@ -2,13 +2,17 @@
 import asyncio
 import contextlib
 import json
+import shutil
+import socket
+import tempfile
+import threading
 import time
 
 import httpx
 import pytest
 import websockets
 
-from conftest import PLATFORM, Api, make_org, make_user, unique
+from conftest import PLATFORM, Api, first_admin, make_org, make_user, unique
 from live import SERVICE, application, ended, until
 
 
@@ -81,6 +85,67 @@ def test_two_viewers_and_one_stream_each(owner, seen):
         a, b = await asyncio.gather(watch("tail=0&stderr=false"), watch("tail=0&stdout=false"))
         assert all(t.startswith("line") for t in lines(a)) and all(t.startswith("odd") for t in lines(b))
     asyncio.run(go())
+
+
+class Counted:
+    """The engine's socket behind one that writes down what is asked of it."""
+
+    def __init__(self, host):
+        self.folder = tempfile.mkdtemp(prefix="dfcnt-", dir="/tmp")
+        self.asked, self.target = [], host.removeprefix("unix://")
+        self.listener = socket.socket(socket.AF_UNIX)
+        self.listener.bind(self.folder + "/sock")
+        self.listener.listen(64)
+        self.url = f"unix://{self.folder}/sock"
+        threading.Thread(target=self.serve, daemon=True).start()
+
+    def serve(self):
+        while True:
+            try:
+                client, _ = self.listener.accept()
+            except OSError:
+                return
+            engine = socket.socket(socket.AF_UNIX)
+            engine.connect(self.target)
+            for args in ((client, engine, True), (engine, client, False)):
+                threading.Thread(target=self.pump, args=args, daemon=True).start()
+
+    def pump(self, source, sink, note):
+        with contextlib.suppress(OSError):
+            while data := source.recv(65536):
+                if note:
+                    self.asked += [line.split(b" ")[1].decode() for line in data.split(b"\r\n") if line.endswith(b" HTTP/1.1")]
+                sink.sendall(data)
+        with contextlib.suppress(OSError):
+            sink.shutdown(socket.SHUT_RDWR if note else socket.SHUT_WR)
+
+    def close(self):
+        self.listener.close()
+        shutil.rmtree(self.folder)
+
+
+def test_many_viewers_are_one_request_to_the_engine(new_server, new_database, docker, docker_host, talker):
+    front = Counted(docker_host)
+    try:
+        server = new_server(new_database().url, {"DOCKER_HOST": front.url})
+        api = first_admin(server)
+        until(lambda: api.all("/containers", name=talker))
+
+        async def watch():
+            async with connect(api, f"/ws/v1/containers/{talker}/logs?tail=0") as ws:
+                return await collect(ws, lambda f: len(numbers(lines(f))) >= 40)
+
+        async def go():
+            return await asyncio.gather(*(watch() for _ in range(8)))
+
+        for frames in asyncio.run(go()):
+            got = numbers(lines(frames))
+            assert got == list(range(got[0], got[0] + len(got)))
+        follow = [t for t in front.asked if "/logs?" in t]
+        assert len(follow) == 1 and "follow=" in follow[0], follow
+        assert server.stop() == 0
+    finally:
+        front.close()
 
 
 def test_logs_resume_without_loss_or_repetition(owner, seen):

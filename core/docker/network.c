@@ -20,6 +20,35 @@ err_t docker_network_from_row(struct json *row, struct docker_network *ret) {
     return NULL;
 }
 
+static struct spec_kvs kvs_of(struct arena *a, const struct json *o) {
+    size_t n = json_is(o, JSON_OBJECT) ? o->obj.n : 0;
+    struct spec_kv *v = arena_new_array(a, struct spec_kv, n + 1);
+    for (size_t i = 0; i < n; i++)
+        v[i] = (struct spec_kv){o->obj.v[i].key.p, json_str_or(o->obj.v[i].value, "")};
+    return (struct spec_kvs){v, n};
+}
+
+void docker_network_spec(struct arena *a, const struct docker_network *n, struct network_spec *ret) {
+    const struct json *pools = json_get(n->ipam, "Config");
+    struct spec_ipam *v = arena_new_array(a, struct spec_ipam, json_len(pools) + 1);
+    for (size_t i = 0; i < json_len(pools); i++) {
+        const struct json *p = json_at(pools, i);
+        v[i] = (struct spec_ipam){json_get_str(p, "Subnet"), json_get_str(p, "Gateway"), json_get_str(p, "IPRange"),
+                                  kvs_of(a, json_get(p, "AuxiliaryAddresses"))};
+    }
+    *ret = (struct network_spec){.name = n->name,
+                                 .driver = n->driver,
+                                 .internal = n->internal,
+                                 .attachable = n->attachable,
+                                 .enable_ipv6 = n->ipv6 ? SPEC_TRUE : SPEC_UNSET,
+                                 .driver_opts = kvs_of(a, n->options),
+                                 .labels = kvs_of(a, n->labels),
+                                 .ipam_options = kvs_of(a, json_get(n->ipam, "Options")),
+                                 .ipam_driver = json_get_str(n->ipam, "Driver")};
+    ret->ipam.v = v;
+    ret->ipam.n = json_len(pools);
+}
+
 static err_t list(struct docker *d, struct arena *a, const struct json *filters, uint64_t deadline,
                   struct docker_network **ret, size_t *ret_n) {
     struct query q;

@@ -30,4 +30,6 @@ MUST_CHECK err_t docker_network_disconnect(struct docker *d, const char *network
                                            uint64_t deadline);
 /** Removing what is gone succeeds. ERR_CONFLICT: endpoints left. */
 MUST_CHECK err_t docker_network_remove(struct docker *d, const char *id, uint64_t deadline);
+/** What would make such a network again; borrows from `n`. */
+void docker_network_spec(struct arena *a, const struct docker_network *n, struct network_spec *ret);
 MUST_CHECK err_t docker_network_from_row(struct json *row, struct docker_network *ret);

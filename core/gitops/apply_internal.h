@@ -21,6 +21,7 @@ struct apply {
     struct map by_service; /* service -> container id of its first replica, existing or made */
     struct map file_paths; /* files volume -> path on the engine's host */
     struct map images;     /* ref -> image id */
+    struct map networks;   /* name -> struct network_spec * of a network that was removed */
     struct cond changed;
     size_t running;
     err_t error; /* first one, in ap->a */

@@ -316,7 +316,14 @@ static err_t remove_network(struct apply *ap, const struct op *op, struct arena 
     if (e && e->code == ERR_NOT_FOUND)
         return NULL;
     TRY(e);
-    return docker_network_remove(ap->conf->docker, n->id, call_deadline(ap));
+    struct network_spec *spec = arena_new_obj(ap->a, struct network_spec);
+    struct json *copy = json_clone(ap->a, n->raw); /* outlives the operation: a failure brings the network back */
+    struct docker_network kept;
+    TRY(docker_network_from_row(copy, &kept));
+    docker_network_spec(ap->a, &kept, spec);
+    TRY(docker_network_remove(ap->conf->docker, n->id, call_deadline(ap)));
+    map_setz(&ap->networks, op->object, spec);
+    return NULL;
 }
 
 static err_t stop(struct apply *ap, const struct op *op, struct arena *a) {

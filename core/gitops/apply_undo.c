@@ -1,5 +1,6 @@
 /* Compensation: the old version serves again where the new one was not confirmed. Best effort, every step logged. */
 #include "core/docker/container.h"
+#include "core/docker/network.h"
 #include "core/gitops/apply_internal.h"
 
 #define STEP SECONDS(60)
@@ -24,6 +25,8 @@ static const struct op_run *old_run(struct apply *ap, const char *verb, const ch
 
 /* A new container stays when nothing of the old one waits to come back: its removal was done, or there was no old one and it runs. */
 static bool confirmed(struct apply *ap, const struct op *create) {
+    if (create->phase == 2 && ap->networks.n)
+        return false; /* it runs on a network that is about to be made as it was */
     const char *slot = create->id + strlen("create:");
     if (!done(ap, arena_printf(ap->a, "wait:%s", slot)))
         return false;
@@ -59,6 +62,63 @@ static void restore_name(struct apply *ap, const struct op *op) {
              docker_container_rename(ap->conf->docker, op->container_id, renamed->op->object, deadline_in(STEP)));
 }
 
+/* ---- networks that were made anew ---- */
+
+static err_t remake_network(struct apply *ap, const struct network_spec *spec) {
+    struct docker_network *now;
+    const char *id;
+    err_t e = docker_network_find(ap->conf->docker, ap->a, spec->name, deadline_in(STEP), &now);
+    if (e == NULL)
+        e = docker_network_remove(ap->conf->docker, now->id, deadline_in(STEP));
+    if (e && e->code != ERR_NOT_FOUND)
+        return e;
+    return docker_network_create(ap->conf->docker, ap->a, spec, ap->conf->rights, deadline_in(STEP), &id);
+}
+
+static void restore_networks(struct apply *ap) {
+    for
+        vec_each(op, &ap->plan->ops) {
+            const struct network_spec *spec =
+                op->kind == OP_REMOVE_NETWORK ? map_getz(&ap->networks, op->object) : NULL;
+            if (spec)
+                note(ap, op, arena_printf(ap->a, "make network %s as it was", spec->name), remake_network(ap, spec));
+        }
+}
+
+static void strings_of(struct arena *a, const struct json *arr, struct spec_strs *ret) {
+    const char **v = arena_new_array(a, const char *, json_len(arr) + 1);
+    for (size_t i = 0; i < json_len(arr); i++)
+        v[i] = json_str_or(json_at(arr, i), "");
+    *ret = (struct spec_strs){v, json_len(arr), json_len(arr) > 0};
+}
+
+/* The container remembers the network that is gone by its id: it is attached to the one that took its place. */
+static err_t reattach(struct apply *ap, const char *container, const char *network, const struct json *ep) {
+    const struct json *ipam = json_get(ep, "IPAMConfig");
+    struct spec_network as = {
+        .name = network, .ipv4 = json_get_str(ipam, "IPv4Address"), .ipv6 = json_get_str(ipam, "IPv6Address")};
+    strings_of(ap->a, json_get(ep, "Aliases"), &as.aliases);
+    err_ignore(docker_network_disconnect(ap->conf->docker, network, container, true, deadline_in(STEP)));
+    return docker_network_connect(ap->conf->docker, ap->a, network, container, &as, ap->conf->rights,
+                                  deadline_in(STEP));
+}
+
+static void restore_attachments(struct apply *ap, const struct op *op) {
+    struct docker_container_info *info;
+    if (ap->networks.n == 0 ||
+        docker_container_inspect(ap->conf->docker, ap->a, op->container_id, deadline_in(STEP), &info) != NULL)
+        return;
+    const struct json *nets = json_path(info->raw, "NetworkSettings", "Networks", NULL);
+    for (size_t i = 0; json_is(nets, JSON_OBJECT) && i < nets->obj.n; i++) {
+        const char *name = nets->obj.v[i].key.p;
+        if (map_getz(&ap->networks, name))
+            note(ap, op, arena_printf(ap->a, "attach container %s to network %s again", op->object, name),
+                 reattach(ap, op->container_id, name, nets->obj.v[i].value));
+    }
+}
+
+/* ---- containers ---- */
+
 static void restore_old(struct apply *ap, const struct op *op) {
     const struct op_run *stop = old_run(ap, "stop", op->container_id);
     if (begun(old_run(ap, "remove", op->container_id)) || replacement_confirmed(ap, op))
@@ -66,6 +126,7 @@ static void restore_old(struct apply *ap, const struct op *op) {
     if (op->kind == OP_RENAME && begun(stop))
         return; /* with the stop, below */
     restore_name(ap, op);
+    restore_attachments(ap, op);
     if (op->kind == OP_STOP)
         note(ap, op, arena_printf(ap->a, "start the old container %s again", op->object),
              docker_container_start(ap->conf->docker, op->container_id, deadline_in(STEP)));
@@ -79,6 +140,7 @@ static bool is_of_old(struct apply *ap, const struct op_run *run) {
 
 void apply_compensate(struct apply *ap) {
     drop_unconfirmed(ap);
+    restore_networks(ap);
     for (size_t i = 0; i < ap->plan->ops.n; i++)
         if (is_of_old(ap, &ap->runs[i]))
             restore_old(ap, ap->runs[i].op);

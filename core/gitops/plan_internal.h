@@ -13,6 +13,7 @@ struct planner {
     struct map image_ids;   /* ref -> struct observed_image * when present and not about to change */
     struct map recreated;   /* service name -> anything: its containers are replaced in this plan */
     struct map net_rebuilt; /* network key -> anything: network is removed and made anew */
+    VEC(const char *) moved_waits, moved_removes; /* op ids: of containers that change over to a network made anew */
 };
 
 /** New op with a unique id; the pointer is valid until the next call. */

@@ -16,7 +16,7 @@ struct slot {
     const char *name;                      /* canonical container name */
     const struct observed_container *keep; /* matches the desired hash */
     VEC(const struct observed_container *) obsolete;
-    bool in_place; /* a network of it is made anew: the old container goes first */
+    bool in_place; /* a network of it is made anew: the old container stops first */
 };
 
 static const char *known_hash(struct planner *p, const struct desired_service *s, const char **image_id) {
@@ -44,11 +44,11 @@ static const char *rebuilt_under(const struct planner *p, const struct observed_
     return NULL;
 }
 
-/* The engine removes a network only when nothing is attached to it any more. */
-static void detach_first(struct planner *p, const struct observed_container *c, const char *remove_id) {
+/* The engine removes a network only when nothing that runs is attached to it any more. */
+static void detach_first(struct planner *p, const struct observed_container *c, const char *after) {
     const char *key;
     for (size_t i = 0; (key = rebuilt_under(p, c, &i)) != NULL;)
-        op_after(p, planner_op(p, arena_printf(p->a, "removeNetwork:%s", key)), remove_id);
+        op_after(p, planner_op(p, arena_printf(p->a, "removeNetwork:%s", key)), after);
 }
 
 static bool leaves_rebuilt_network(const struct planner *p, const struct compose_service *s, int64_t number) {
@@ -230,8 +230,9 @@ static void stop_late(struct planner *p, const struct slot *slot, struct op *sto
     op_after(p, start, stop->id);
 }
 
-/* Nothing is lost when a container is replaced, so none of this counts as destructive: its data lives in volumes.
- * stop, and beside it free its name -> remove after the replacement runs. In place: stop -> remove -> network -> create. */
+/* Nothing is lost when a container is replaced, so none of this counts as destructive: its data lives in volumes. The old container
+ * goes when the new one runs, so that it can come back. stop, and beside it free its name; when a network is made anew, the stop comes
+ * before that and the new container after both. */
 static void plan_retire(struct planner *p, struct slot *slot, const struct observed_container *old) {
     struct op *op;
     const char *stopped = NULL, *renamed = NULL;
@@ -243,27 +244,24 @@ static void plan_retire(struct planner *p, struct slot *slot, const struct obser
             stop_late(p, slot, op);
     }
     /* Names change while the old container still stops: what counts is the time between its end and the new one's start. */
-    if (z_eq(old->name, slot->name) && !slot->in_place) {
+    if (z_eq(old->name, slot->name)) {
         op = old_op(p, OP_RENAME, "rename", old);
         op->new_name = arena_printf(p->a, "%s_%.12s", slot->name, old->id);
         op_cause(p, op, "replaced", "it frees its name", NULL, NULL);
         renamed = op->id;
-        struct op *rename_new = planner_op(p, op_idf(p, "rename", slot->s->name, slot->number));
-        if (rename_new)
-            op_after(p, rename_new, renamed);
+        struct op *taker = planner_op(p, op_idf(p, slot->in_place ? "create" : "rename", slot->s->name, slot->number));
+        if (taker)
+            op_after(p, taker, renamed);
     }
     op = old_op(p, OP_REMOVE, "remove", old);
     op_cause(p, op, "replaced", "it is replaced", NULL, NULL);
     op_after(p, op, stopped);
     op_after(p, op, renamed);
-    if (!slot->in_place) {
-        op_after(p, op, op_idf(p, "wait", slot->s->name, slot->number));
-        return;
+    op_after(p, op, op_idf(p, "wait", slot->s->name, slot->number));
+    if (slot->in_place) {
+        *vec_push(p->a, &p->moved_removes) = op->id;
+        detach_first(p, old, stopped);
     }
-    detach_first(p, old, op->id);
-    struct op *create = planner_op(p, op_idf(p, "create", slot->s->name, slot->number));
-    if (create)
-        op_after(p, create, op->id);
 }
 
 static const char *network_name(const struct planner *p, const char *key) {
@@ -372,6 +370,8 @@ static void plan_replica(struct planner *p, size_t index, int64_t number) {
         vec_each(it, &slot.obsolete)
             plan_retire(p, &slot, *it);
     plan_dependent_restart(p, &slot);
+    if (slot.in_place)
+        *vec_push(p->a, &p->moved_waits) = op_idf(p, "wait", slot.s->name, number);
     /* A name held by an obsolete container must be free before the kept one takes it. */
     struct op *rename = planner_op(p, op_idf(p, "rename", slot.s->name, number));
     for
@@ -396,6 +396,15 @@ static void retire_plain(struct planner *p, const struct observed_container *c, 
     detach_first(p, c, op->id);
 }
 
+/* What changes over to a network made anew does so together or not at all: none of the old ones goes before all new ones run. */
+static void keep_until_all_run(struct planner *p) {
+    for
+        vec_each(remove, &p->moved_removes)
+            for
+                vec_each(wait, &p->moved_waits)
+                    op_after(p, planner_op(p, *remove), *wait);
+}
+
 void plan_services(struct planner *p) {
     for (size_t i = 0; i < p->want->n_services; i++) {
         const struct desired_service *s = &p->want->services[i];
@@ -410,6 +419,7 @@ void plan_services(struct planner *p) {
                              arena_printf(p->a, "the service runs %lld replicas", (long long)s->replicas));
         }
     }
+    keep_until_all_run(p);
 }
 
 static bool known_service(const struct planner *p, const char *name) {

@@ -125,6 +125,9 @@ static inline void model_do(struct model *m, const struct plan *p, const struct 
         }
         break;
     case OP_REMOVE_NETWORK:
+        for (size_t i = 0; i < m->o.n_containers; i++) /* the engine refuses while something that runs is attached */
+            for (size_t n = 0; n < m->o.containers[i].n_networks; n++)
+                CHECK(!z_eq(m->o.containers[i].state, "running") || !z_eq(m->o.containers[i].networks[n], op->object));
         for (size_t i = 0; i < m->o.n_networks; i++)
             if (z_eq(m->o.networks[i].name, op->object))
                 m->o.networks[i--] = m->o.networks[--m->o.n_networks];

@@ -201,6 +201,32 @@ TEST(failed_health_brings_the_old_version_back) {
     return NULL;
 }
 
+/* The network is made anew for the new version; when that fails, network and containers are as they were. */
+TEST(failed_network_change_brings_network_and_containers_back) {
+    clean();
+    static const char yaml[] =
+        "services:\n"
+        "  web: {image: 'busybox:local', command: [sleep, '1000'], stop_signal: SIGKILL, networks: {n: {aliases: [www]}}}\n"
+        "  peer: {image: 'busybox:local', command: %s, stop_signal: SIGKILL, networks: [n], healthcheck: {test: %s, interval: 1s, retries: 2}}\n"
+        "networks: {n: {ipam: {config: [{subnet: 10.231.%d.0/24}]}}}";
+    const char *good = commit(arena_printf(NOW, yaml, "[sleep, '1000']", "[CMD, 'true']", 7), "");
+    deploy(good);
+    const char *ids = output(
+        arena_printf(NOW, "docker ps -q --no-trunc --filter label=com.docker.compose.project=%s | sort", project()));
+    const char *bad = commit(arena_printf(NOW, yaml, "[sleep, '999']", "[CMD, 'false']", 8), "");
+    struct world w = look(bad);
+    CHECK(plan_op(w.plan, "removeNetwork:n") != NULL);
+    CHECK(apply(&w, bad) != NULL);
+    ZEQ(output(arena_printf(NOW, "docker ps -q --no-trunc --filter label=com.docker.compose.project=%s | sort",
+                            project())),
+        ids);
+    ZEQ(output(arena_printf(NOW, "docker network inspect -f '{{(index .IPAM.Config 0).Subnet}}' %s_n", project())),
+        "10.231.7.0/24");
+    CHECK(strstr(output(arena_printf(NOW, "docker exec %s-peer-1 nslookup www", project())), "10.231.7.") != NULL);
+    assert_in_sync(good);
+    return NULL;
+}
+
 TEST(crashing_container_fails_with_its_output) {
     clean();
     const char *sha = commit(
@@ -289,6 +315,7 @@ int main(int argc, char **argv) {
     const struct CMUnitTest tests[] = {L(stack_comes_up_and_the_second_plan_is_empty),
                                        L(only_what_changed_is_replaced),
                                        L(failed_health_brings_the_old_version_back),
+                                       L(failed_network_change_brings_network_and_containers_back),
                                        L(crashing_container_fails_with_its_output),
                                        L(failed_pull_stops_nothing),
                                        L(built_image_follows_its_context),

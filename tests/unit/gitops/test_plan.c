@@ -263,15 +263,18 @@ static void everything_leaves_a_network_before_it_is_rebuilt(void **state) {
            " moved: {image: 'w:1', networks: [m], depends_on: [web]}}\nnetworks: {n: {internal: true}, m: {}}\n");
     d->prune = true;
     struct plan *p = model_plan(&m, d);
-    size_t removed = 0;
+    size_t stopped = 0;
     for (size_t i = 0; i < p->ops.n; i++) {
-        if (p->ops.v[i].kind != OP_REMOVE)
+        if (p->ops.v[i].kind != OP_STOP)
             continue;
-        removed++;
+        stopped++;
         assert_true(i < index_of(p, "removeNetwork:n"));
         assert_true(p->ops.v[i].phase == 2);
     }
-    assert_int_equal(removed, 3);
+    assert_int_equal(stopped, 3);
+    /* What is replaced goes last, so that it can come back. */
+    const struct op *removed = of_old(p, OP_REMOVE, "web", 1);
+    assert_true(waits_for(removed, "wait:web:1"));
     model_apply(&m, p, SIZE_MAX);
     assert_empty(&m, d);
 }

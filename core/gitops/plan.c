@@ -132,16 +132,23 @@ static const char *verb_of(enum op_kind k) {
     return verbs[k];
 }
 
+/* People know a container by its name, not by the one it has while it is exchanged; the two of an exchange are told apart. */
+static const char *container_title(struct planner *p, const struct op *op, const char *name) {
+    bool old = op->container_id && planner_op(p, op_idf(p, "create", op->service, op->number));
+    if (op->kind == OP_RENAME)
+        return old ? arena_printf(p->a, "Free the name %s", name)
+                   : arena_printf(p->a, "Give the container its name %s", name);
+    if (old && (op->kind == OP_STOP || op->kind == OP_REMOVE))
+        return arena_printf(p->a, "%s the old container %s", op->kind == OP_STOP ? "Stop" : "Remove", name);
+    return arena_printf(p->a, "%s %s", verb_of(op->kind), name);
+}
+
 static void add_titles(struct planner *p) {
     for
         vec_each(op, &p->plan->ops) {
-            const struct desired_service *s =
-                op->service && op->kind != OP_RENAME ? planner_service(p, op->service) : NULL;
-            bool container = op->number > 0 && s;
-            /* People know a container by its name, not by the one it has while it is exchanged. */
-            if (container)
-                op->title = arena_printf(p->a, "%s %s", verb_of(op->kind),
-                                         plan_container_name(p->a, p->want->project, s->service, op->number));
+            const struct desired_service *s = op->service && op->number > 0 ? planner_service(p, op->service) : NULL;
+            if (s)
+                op->title = container_title(p, op, plan_container_name(p->a, p->want->project, s->service, op->number));
             else if (op->kind == OP_RENAME)
                 op->title = arena_printf(p->a, "Rename container %s to %s", op->object, op->new_name);
             else

@@ -65,6 +65,8 @@ export interface Routes {
   "POST /applications/{id}/refresh": { path: Id; result: T.TaskRef };
   "POST /applications/{id}/rollback": { path: Id; body: { deploymentId: string }; result: T.TaskRef };
   "GET /applications/{id}/diff": { path: Id; result: T.AppDiff };
+  "GET /applications/{id}/approvals": { path: Id; result: T.Page<T.Approval> };
+  "DELETE /applications/{id}/approvals": { path: Id; result: void };
   "GET /applications/{id}/resources": { path: Id; result: { nodes: T.ResourceNode[] } };
   "GET /applications/{id}/deployments": { path: Id; query?: Paging; result: T.Page<T.Deployment> };
   "GET /applications/{id}/manifest": { path: Id; result: T.Manifest };

@@ -323,6 +323,14 @@ export interface DeploymentOp {
   error: { code?: string; message: string } | null;
 }
 
+export interface Approval {
+  permission: string;
+  rule: string;
+  message: string;
+  approvedBy: { id: string; name: string };
+  approvedAt: string;
+}
+
 export interface Deployment {
   id: string;
   applicationId: string;

@@ -67,6 +67,8 @@ export const queries = {
       queryFn: ({ signal }) => freshOne<Application>("application", () => call("GET /applications/{id}", { path: { id }, signal })),
       ...live,
     }),
+  approvals: (id: string) =>
+    queryOptions({ queryKey: ["approvals", id], queryFn: ({ signal }) => call("GET /applications/{id}/approvals", { path: { id }, signal }) }),
   resources: (id: string) =>
     queryOptions({ queryKey: ["resources", id], queryFn: ({ signal }) => call("GET /applications/{id}/resources", { path: { id }, signal }), ...live }),
   plan: (id: string) =>

@@ -16,6 +16,7 @@ import { useModelForm } from "@/ui/forms/useModelForm";
 import { isHidden } from "@/ui/hidden";
 import { watchTask } from "@/ui/tasks";
 import { notify } from "@/ui/toasts";
+import { ApprovalsCard } from "./ApprovalsCard";
 import { modelOf, settingsShape } from "./settings";
 import { SettingsFields } from "./SettingsFields";
 
@@ -162,6 +163,7 @@ export default function SettingsTab({ app }: { app: Application }) {
           )}
         </Box>
       </Card>
+      <ApprovalsCard app={app} />
       <Identity app={app} />
       {can("application:delete") && !fromGit && <DeleteCard app={app} />}
       {conflict && <ConflictDialog merge={conflict.merge} busy={model.busy} onClose={() => setConflict(null)} onResolve={(m) => void resolve(m)} />}

@@ -1,4 +1,5 @@
 #include <stdlib.h>
+#include <sys/stat.h>
 #include "core/docker/container.h"
 #include "core/docker/network.h"
 #include "core/docker/volume.h"
@@ -13,6 +14,8 @@ struct gitops *gitops_new(const struct gitops_conf *conf, struct pg *db, const s
     g->conf.history_limit = conf->history_limit ? conf->history_limit : 50;
     g->conf.deploy_timeout_s = conf->deploy_timeout_s ? conf->deploy_timeout_s : 1800;
     g->db = db;
+    AUTO(arena) a = arena_new("gitops", 0);
+    (void)mkdir(arena_printf(a, "%s/git", conf->data_dir), 0700); /* where it is missing, fetching says so */
     g->keys = keys;
     g->fleet = fleet;
     g->jobs = jobs;

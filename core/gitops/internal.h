@@ -38,7 +38,7 @@ struct gitops {
     struct map cache; /* application id -> struct cached_desired */
 };
 
-/** Remote of a repository with its credential opened. */
+/** YIELDS. Remote of a repository with its credential opened. */
 MUST_CHECK err_t repo_remote(struct gitops *g, struct arena *a, const struct app *app, struct git_remote_conf *ret);
 const char *repo_mirror(struct gitops *g, struct arena *a, const char *repo_id);
 /** YIELDS. Which commit an application (or an explicit revision) means now; fetches what is missing. `offline`: only the mirror. */
@@ -70,7 +70,7 @@ MUST_CHECK err_t publish_app(struct pg *tx, struct arena *a, const char *app_id,
 /** YIELDS. Applications of the manifests in a commit of the default branch that the mirror has. What is wrong with them is recorded
  * in the repository's row. */
 MUST_CHECK err_t manifests_apply(struct gitops *g, struct job *job, const char *repo_id, const char *sha);
-/** The file libgit2 reads a private authority from; made when it is missing or old. */
+/** YIELDS. The file libgit2 reads a private authority from; made when it is missing or old. */
 MUST_CHECK err_t repo_ca_file(struct gitops *g, struct arena *a, const struct app *app, const char **ret);
 /** YIELDS. Who started the job, after a check that he still has the permission: ERR_AUTHZ_REVOKED. NULL: the platform itself. */
 MUST_CHECK err_t gitops_person(struct gitops *g, struct job *job, const char *permission, const char *scope_id,

@@ -162,8 +162,8 @@ static err_t check_foreign(struct planner *p) {
     const char *owner = NULL, *all = "";
     for (size_t i = 0; i < p->have->n_containers; i++) {
         const struct observed_container *c = &p->have->containers[i];
-        if (z_eq(c->app_id, p->want->app_id) || (c->app_id == NULL && p->want->adopt))
-            continue;
+        if (c->oneoff || z_eq(c->app_id, p->want->app_id) || (c->app_id == NULL && p->want->adopt))
+            continue; /* of `docker compose run`: it is nobody's service, and we leave it alone */
         owner = owner ? owner : c->app_id;
         if (json_len(names) < 50)
             all = arena_printf(p->a, "%s%s%s", all, *all ? ", " : "", c->name);

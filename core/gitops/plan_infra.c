@@ -143,6 +143,12 @@ static err_t plan_volume(struct planner *p, const struct compose_volume *v) {
         op->causes.v[0].origin = v->origin;
         return NULL;
     }
+    /* Somebody else's data: sharing it is said with `external`. */
+    if (!v->external && have->project && !z_eq(have->project, p->want->project->name)) {
+        err_t e = err_new(ERR_CONFLICT, "volume %s belongs to project %s; declare it external to use it", v->name,
+                          have->project);
+        return err_detail(e, "volume", v->name);
+    }
     if (!v->external && have->hash && !z_eq(have->hash, compose_volume_hash(p->a, v)))
         *vec_push(p->a, &p->plan->warnings) = arena_printf(
             p->a,

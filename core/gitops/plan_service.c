@@ -154,6 +154,15 @@ static bool name_taken(const struct planner *p, const char *name) {
     return false;
 }
 
+/* One that an interrupted attempt for another commit may have left is passed over. */
+static const char *temporary_name(struct planner *p, const struct slot *slot, const struct observed_container *old) {
+    const char *id = old ? old->id : "replacement";
+    const char *name = arena_printf(p->a, "%.12s_%s", id, slot->name);
+    for (int n = 2; name_taken(p, name); n++)
+        name = arena_printf(p->a, "%.12s_%d_%s", id, n, slot->name);
+    return name;
+}
+
 static void wait_op(struct planner *p, const struct slot *slot, const char *container_id, const char *create_id,
                     const char *after) {
     const struct compose_healthcheck *h = &slot->s->healthcheck;
@@ -189,7 +198,7 @@ static void plan_create(struct planner *p, struct slot *slot) {
     bool taken = name_taken(p, slot->name);
     const char *made = slot->name;
     if (taken && !slot->in_place)
-        made = arena_printf(p->a, "%.12s_%s", old ? old->id : "replacement", slot->name);
+        made = temporary_name(p, slot, old);
     struct op *op = container_op(p, slot, OP_CREATE, "create", made, slot->in_place ? 2 : 1);
     op->new_name = made;
     if (old)
@@ -475,7 +484,8 @@ static void plan_unused_networks(struct planner *p) {
 void plan_orphans(struct planner *p) {
     for (size_t i = 0; p->want->only == NULL && i < p->have->n_containers; i++) {
         const struct observed_container *c = &p->have->containers[i];
-        if (known_service(p, c->service) && !(c->oneoff && !is_running(c)))
+        bool ours = z_eq(c->app_id, p->want->app_id);
+        if ((c->oneoff && !ours) || (known_service(p, c->service) && !(c->oneoff && !is_running(c))))
             continue;
         if (p->want->prune)
             retire_plain(p, c, "removed",

@@ -123,6 +123,7 @@ static err_t confirm_drift(struct gitops *g, struct arena *a, struct app *app, c
     err_t e = observe_engine(a, d, want, deadline_in(SECONDS(30)), &have);
     docker_unref(d);
     TRY(e);
+    TRY(disown_orphans(g, a, want, have));
     TRY(plan_build(a, want, have, NULL, &plan));
     status_of(a, plan, have, ret);
     if (measure != sha)

@@ -1,8 +1,9 @@
 /* From an application to a commit and its desired state. */
 #include <fcntl.h>
 #include <stdio.h>
-#include <sys/stat.h>
+#include <stdlib.h>
 #include <unistd.h>
+#include "core/async/work.h"
 #include "core/base/sha256.h"
 #include "core/gitops/internal.h"
 
@@ -22,21 +23,50 @@ static err_t open_secret(struct gitops *g, struct arena *a, const char *repo_id,
     return NULL;
 }
 
+/* ---- the file with a private authority ---- */
+
+struct ca_box {
+    char *path, *tmp, *pem;
+    bool ok;
+};
+
+static void ca_drop(void *box) {
+    struct ca_box *b = box;
+    free(b->path);
+    free(b->tmp);
+    free(b->pem);
+    free(b);
+}
+
+static void ca_write(void *box) {
+    struct ca_box *b = box;
+    b->ok = access(b->path, R_OK) == 0;
+    if (b->ok)
+        return;
+    int fd = open(b->tmp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (fd < 0)
+        return;
+    b->ok = write(fd, b->pem, strlen(b->pem)) == (ssize_t)strlen(b->pem);
+    b->ok = close(fd) == 0 && b->ok && rename(b->tmp, b->path) == 0;
+}
+
 /* libgit2 takes CA certificates from a file only. Its name says what is in it, so that nobody reads a half-written or old one. */
 err_t repo_ca_file(struct gitops *g, struct arena *a, const struct app *app, const char **ret) {
     const char *pem = app->repo_tls_ca;
-    (void)repo_mirror(g, a, app->repo_id);
-    *ret = arena_printf(a, "%s/git/%s.%.16s.ca.pem", g->conf.data_dir, app->repo_id, sha256_hex(a, pem, strlen(pem)));
-    if (access(*ret, R_OK) == 0)
-        return NULL;
     struct uuid_text unique = uuid7();
-    const char *tmp = arena_printf(a, "%s.%s", *ret, unique.z);
-    int fd = open(tmp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
-    if (fd < 0)
-        return err_new(ERR_IO, "cannot write the CA file of the repository");
-    bool ok = write(fd, pem, strlen(pem)) == (ssize_t)strlen(pem);
-    ok = close(fd) == 0 && ok && rename(tmp, *ret) == 0;
-    return ok ? NULL : err_new(ERR_IO, "cannot write the CA file of the repository");
+    *ret = arena_printf(a, "%s/git/%s.%.16s.ca.pem", g->conf.data_dir, app->repo_id, sha256_hex(a, pem, strlen(pem)));
+    struct ca_box *b = calloc(1, sizeof(*b));
+    CHECK(b != NULL);
+    b->path = strdup(*ret);
+    b->tmp = strdup(arena_printf(a, "%s.%s", *ret, unique.z));
+    b->pem = strdup(pem);
+    CHECK(b->path && b->tmp && b->pem);
+    err_t e = work_run(WORK_FILE, ca_write, b, ca_drop, NULL, deadline_in(SECONDS(30)));
+    if (e == NULL && !b->ok)
+        e = err_new(ERR_IO, "cannot write the CA file of the repository");
+    if (e == NULL || e->code == ERR_BUSY || e->code == ERR_IO)
+        ca_drop(b);
+    return e;
 }
 
 err_t repo_remote(struct gitops *g, struct arena *a, const struct app *app, struct git_remote_conf *ret) {
@@ -56,9 +86,7 @@ err_t repo_remote(struct gitops *g, struct arena *a, const struct app *app, stru
 }
 
 const char *repo_mirror(struct gitops *g, struct arena *a, const char *repo_id) {
-    const char *dir = arena_printf(a, "%s/git", g->conf.data_dir);
-    (void)mkdir(dir, 0700);
-    return arena_printf(a, "%s/%s.git", dir, repo_id);
+    return arena_printf(a, "%s/git/%s.git", g->conf.data_dir, repo_id);
 }
 
 static bool is_sha(const char *s) { return s && strlen(s) == 40 && strspn(s, "0123456789abcdef") == 40; }

@@ -184,6 +184,89 @@ static void converges_from_two_crashes(void **state) {
     }
 }
 
+/* ---- random histories ---- */
+
+static uint32_t rnd_state;
+static uint32_t rnd(uint32_t n) {
+    rnd_state ^= rnd_state << 13;
+    rnd_state ^= rnd_state >> 17;
+    rnd_state ^= rnd_state << 5;
+    return rnd_state % n;
+}
+
+/* Services s0..s4, some of them there, with random image, scale, environment, health check, networks and dependencies. */
+static const char *random_project(void) {
+    const char *out = "services:\n";
+    bool there[5];
+    for (unsigned i = 0; i < 5; i++) {
+        there[i] = i == 0 || rnd(4) != 0;
+        if (!there[i])
+            continue;
+        out = arena_printf(
+            a, "%s  s%u: {image: 'i:%u', restart: always, scale: %u, environment: {V: '%u'}, networks: [%s%s]", out, i,
+            rnd(3), 1 + rnd(3), rnd(3), rnd(2) ? "n0" : "n1", rnd(3) ? "" : ", n2");
+        if (rnd(2))
+            out = arena_printf(a, "%s, healthcheck: {test: ['CMD', 'true']}", out);
+        unsigned on = i ? rnd(i) : 0;
+        if (i && there[on] && rnd(2))
+            out = arena_printf(a, "%s, depends_on: {s%u: {condition: service_started, restart: %s}}", out, on,
+                               rnd(2) ? "true" : "false");
+        out = arena_printf(a, "%s}\n", out);
+    }
+    return arena_printf(a, "%snetworks: {n0: {internal: %s}, n1: {internal: %s}, n2: {}}\n", out,
+                        rnd(4) ? "false" : "true", rnd(4) ? "false" : "true");
+}
+
+static void something_happens(struct model *m) {
+    if (m->o.n_containers == 0)
+        return;
+    struct observed_container *c = &m->o.containers[rnd((uint32_t)m->o.n_containers)];
+    switch (rnd(4)) {
+    case 0:
+        model_drop(m, c);
+        break;
+    case 1:
+        c->state = "exited";
+        c->exit_code = 137;
+        break;
+    case 2:
+        c->hash = "changed by hand";
+        break;
+    default:
+        break;
+    }
+}
+
+/* From any commit to any other, interrupted anywhere, with containers killed, removed and changed in between: at most two rounds
+ * after the last interruption nothing is left to do. */
+static void random_histories_converge(void **state) {
+    (void)state;
+    for (uint32_t seed = 1; seed <= 500; seed++) {
+        struct model m;
+        struct desired *d = NULL;
+        rnd_state = seed * 2654435761u;
+        model_init(&m, a);
+        for (int commit = 0; commit < 6; commit++) {
+            d = desired_from(a, random_project());
+            d->prune = true;
+            for (uint32_t crash = rnd(3); crash > 0; crash--) {
+                model_apply(&m, model_plan(&m, d), rnd(25));
+                something_happens(&m);
+            }
+        }
+        for (int round = 0; round < 2; round++)
+            model_apply(&m, model_plan(&m, d), SIZE_MAX);
+        struct plan *left = model_plan(&m, d);
+        if (left->ops.n) {
+            plan_print(left);
+            fail_msg("seed %u does not converge", seed);
+        }
+        arena_unref(a);
+        a = arena_new("test", 0);
+        arena_set_current(a);
+    }
+}
+
 static void killed_container_is_started_again(void **state) {
     struct model m;
     (void)state;
@@ -363,6 +446,7 @@ int main(void) {
                                        T(update_converges),
                                        T(converges_from_every_crash_point),
                                        T(converges_from_two_crashes),
+                                       T(random_histories_converge),
                                        T(killed_container_is_started_again),
                                        T(scale_down_and_prune),
                                        T(changed_network_is_rebuilt),

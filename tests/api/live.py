@@ -185,12 +185,12 @@ def sql(server, text, *args):
 
 
 @contextlib.contextmanager
-def queue_held(server, app):
-    """Another job of the application runs: what is asked for meanwhile waits."""
-    busy = str(uuid.uuid4())
-    until(lambda: not sql(server, "SELECT 1 FROM jobs WHERE key = 'app:' || %s AND state IN ('queued', 'running')", app["id"]))
-    sql(server, "INSERT INTO jobs (id, kind, key, state, lease_until, lease_owner) VALUES (%s, 'test.busy', 'app:' || %s, 'running', "
-                "now() + interval '1 hour', 'test')", busy, app["id"])
+def queue_held(server, thing, kind="app"):
+    """Another job of the application (or `repo`) runs: what is asked for meanwhile waits."""
+    busy, key = str(uuid.uuid4()), f"{kind}:{thing['id']}"
+    until(lambda: not sql(server, "SELECT 1 FROM jobs WHERE key = %s AND state IN ('queued', 'running')", key))
+    sql(server, "INSERT INTO jobs (id, kind, key, state, lease_until, lease_owner) VALUES (%s, 'test.busy', %s, 'running', "
+                "now() + interval '1 hour', 'test')", busy, key)
     try:
         yield
     finally:

@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from conftest import first_admin, make_org, unique
-from live import SERVICE, until
+from live import SERVICE, application, queue_held, until
 
 
 def sign(secret, body):
@@ -109,13 +109,23 @@ def test_too_large(hook, mib):
     assert hook.send(b"x" * (4 << 20)).status_code == 202
 
 
-def test_a_burst_is_few_looks(owner, hook):
-    """However many pushes come at once: one that runs and one that waits."""
+def test_a_burst_is_few_looks(owner, hook, live_server):
+    """However many pushes come while one is looked at: one look follows."""
     before = len(owner.all("/tasks", kind="repository.poll", object=hook.repository["id"], all="true"))
-    for _ in range(30):
-        assert hook.send(delivery=str(uuid.uuid4())).status_code == 202
-    polls = owner.all("/tasks", kind="repository.poll", object=hook.repository["id"], all="true")
-    assert len([t for t in polls if t["state"] == "queued"]) <= 1 and len(polls) - before < 30
+    with queue_held(live_server, hook.repository, "repo"):
+        for _ in range(30):
+            assert hook.send(delivery=str(uuid.uuid4())).status_code == 202
+        polls = owner.all("/tasks", kind="repository.poll", object=hook.repository["id"], all="true")
+        assert len([t for t in polls if t["state"] == "queued"]) == 1 and len(polls) - before == 1
+
+
+def test_what_a_push_sets_off_says_so(owner, hook, live_server, repo, docker, make_app):
+    app, sha = make_app({"compose.yaml": SERVICE + "    labels: {x: '1'}\n"}, repository=hook.repository, policy={"automated": True, "prune": True})
+    application(owner, app, sync="Synced", health="Healthy", deployed=sha)
+    second = repo.commit({"compose.yaml": SERVICE + "    labels: {x: '2'}\n"}, "two")
+    assert hook.send(delivery=str(uuid.uuid4())).status_code == 202
+    application(owner, app, sync="Synced", deployed=second)
+    assert [d["trigger"] for d in owner.get(f"/applications/{app['id']}/deployments")["items"]] == ["webhook", "auto"]
 
 
 # ---- who costs what -----------------------------------------------------------------------------------

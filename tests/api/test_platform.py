@@ -21,6 +21,7 @@ def test_start_without_a_database(new_server, new_database):
     database = new_database()
     name = "later_" + database.name
     server = new_server(with_database(database.url, name), wait="live")
+    server.tampered = True  # its database goes with this test
     time.sleep(1)
     status, body = ready(server)
     assert status == 503 and body["reason"] == "database"

@@ -49,8 +49,8 @@ const struct conf_key conf_keys[] = {
     KEY("server.maxBody", CONF_SIZE, server.max_body, "5MiB", RANGE(KIB_(64), MIB_(25)), .reloadable = true,
         DOC("Largest request body, which is a webhook's: forges send up to 25MiB when thousands of commits are pushed at once. JSON "
             "documents are limited to 1MiB in any case.")),
-    KEY("server.drainSeconds", CONF_INT, server.drain_seconds, "25", RANGE(0, 600), .reloadable = true,
-        DOC("How long requests may take to finish after SIGTERM.")),
+    KEY("server.drainSeconds", CONF_INT, server.drain_seconds, "22", RANGE(0, 600), .reloadable = true,
+        DOC("How long requests may take to finish after SIGTERM. The whole end takes at most seven seconds more.")),
     KEY("server.devMode", CONF_BOOL, server.dev_mode, "false",
         DOC("Demo users with well-known passwords and other conveniences. Never on a reachable machine.")),
 

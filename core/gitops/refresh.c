@@ -111,7 +111,7 @@ static err_t compare(struct gitops *g, struct arena *a, struct app *app, const c
     return NULL;
 }
 
-/* The index runs behind the engine by an event or two: before anything is repaired, the engine itself is asked. */
+/* The index runs behind the engine by an event or two: before anything is called drift, or repaired, the engine itself is asked. */
 static err_t confirm_drift(struct gitops *g, struct arena *a, struct app *app, const char *sha, struct status *ret) {
     struct desired *want;
     struct observed *have;
@@ -138,8 +138,8 @@ static err_t look(struct gitops *g, struct arena *a, struct app *app, const char
     if (err_is(e, ERR_CONFLICT)) /* who is in the way may be gone already */
         return confirm_drift(g, a, app, sha, ret);
     TRY(e);
-    bool repair = ret->drifted && app->policy.self_heal && z_eq(measure_of(app, sha), app->deployed_commit);
-    return repair ? confirm_drift(g, a, app, sha, ret) : NULL;
+    bool drifted = ret->drifted && z_eq(measure_of(app, sha), app->deployed_commit);
+    return drifted ? confirm_drift(g, a, app, sha, ret) : NULL;
 }
 
 err_t refresh_app(struct gitops *g, const char *app_id, bool offline, const char *trigger) {

@@ -8,7 +8,8 @@ function inField(target: EventTarget | null): boolean {
 }
 
 const PREFIX_MS = 900;
-let prefix: { key: string; at: number } | null = null;
+/** The first key of a sequence, and the event that came right after it. */
+let prefix: { key: string; at: number; next?: KeyboardEvent } | null = null;
 
 /**
  * Keys of a view, e.g. {"/": focus, "j": next, "g a": open}. Keys stay quiet in fields and under dialogs;
@@ -31,10 +32,9 @@ export function useHotkeys(keys: Record<string, Handler>, active = true): void {
         return;
       }
       if (inField(event.target) || document.querySelector("[role=dialog], [role=menu]")) return;
-      const pair = prefix && Date.now() - prefix.at < PREFIX_MS ? map[`${prefix.key} ${event.key}`] : undefined;
-      const handler = pair ?? (prefix && Date.now() - prefix.at < PREFIX_MS ? undefined : map[event.key]);
+      const second = prefix?.next === event && Date.now() - prefix.at < PREFIX_MS ? prefix.key : null;
+      const handler = second ? map[`${second} ${event.key}`] : map[event.key];
       if (handler) {
-        prefix = null;
         event.preventDefault();
         handler(event);
       }
@@ -44,17 +44,16 @@ export function useHotkeys(keys: Record<string, Handler>, active = true): void {
   }, [active]);
 }
 
-/** Remembers the first key of a two-key sequence; installed once by the shell. */
+/** Remembers the first key of a two-key sequence, before any view sees the event; installed once by the shell. */
 export function usePrefixKey(key: string): void {
   useEffect(() => {
     const onKey = (event: KeyboardEvent) => {
-      if (event.key === key && !event.ctrlKey && !event.metaKey && !inField(event.target)) {
-        setTimeout(() => {
-          prefix = { key, at: Date.now() };
-        });
-      } else if (event.key.length === 1) setTimeout(() => (prefix = null));
+      if (event.key.length > 1) return;
+      const starts = event.key === key && !event.ctrlKey && !event.metaKey && !inField(event.target);
+      if (prefix && !prefix.next) prefix.next = event;
+      else prefix = starts ? { key, at: Date.now() } : null;
     };
-    window.addEventListener("keydown", onKey);
-    return () => window.removeEventListener("keydown", onKey);
+    window.addEventListener("keydown", onKey, true);
+    return () => window.removeEventListener("keydown", onKey, true);
   }, [key]);
 }

@@ -53,6 +53,10 @@ void cache_drop(struct gitops *g, const char *app_id);
 /** YIELDS. Observed containers whose application does not exist any more belong to nobody. */
 MUST_CHECK err_t disown_orphans(struct gitops *g, struct arena *a, const struct desired *want, struct observed *have);
 
+/** YIELDS. What runs on the node now, asked of the engine itself. */
+MUST_CHECK err_t observe_now(struct gitops *g, struct arena *a, const char *node_id, const struct desired *want,
+                             struct observed **ret);
+
 struct status {
     const char *sync, *health;
     struct json *reasons;

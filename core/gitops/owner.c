@@ -16,3 +16,12 @@ err_t disown_orphans(struct gitops *g, struct arena *a, const struct desired *wa
     }
     return NULL;
 }
+
+err_t observe_now(struct gitops *g, struct arena *a, const char *node_id, const struct desired *want,
+                  struct observed **ret) {
+    struct docker *d;
+    TRY(fleet_docker(g->fleet, node_id, &d));
+    err_t e = observe_engine(a, d, want, deadline_in(SECONDS(30)), ret);
+    docker_unref(d);
+    return e ? e : disown_orphans(g, a, want, *ret);
+}

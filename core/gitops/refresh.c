@@ -116,14 +116,9 @@ static err_t confirm_drift(struct gitops *g, struct arena *a, struct app *app, c
     struct desired *want;
     struct observed *have;
     struct plan *plan;
-    struct docker *d;
     const char *measure = measure_of(app, sha);
     TRY(desired_of(g, a, app, measure, &want));
-    TRY(fleet_docker(g->fleet, app->node_id, &d));
-    err_t e = observe_engine(a, d, want, deadline_in(SECONDS(30)), &have);
-    docker_unref(d);
-    TRY(e);
-    TRY(disown_orphans(g, a, want, have));
+    TRY(observe_now(g, a, app->node_id, want, &have));
     TRY(plan_build(a, want, have, NULL, &plan));
     status_of(a, plan, have, ret);
     if (measure != sha)

@@ -9,7 +9,6 @@ err_t gitops_plan(struct gitops *g, struct arena *a, const char *app_id, const s
     struct observed *have;
     struct plan *plan;
     const struct json *previous;
-    struct docker *d;
     TRY(app_load(g->db, a, app_id, &app));
     if (app->node_id == NULL)
         return err_new(ERR_INVALID, "the application has no node to run on; choose one in its settings");
@@ -21,11 +20,7 @@ err_t gitops_plan(struct gitops *g, struct arena *a, const char *app_id, const s
     want->only = o->n_services ? o->services : NULL;
     want->n_only = o->n_services;
     TRY(app_last_rendered(g->db, a, app, &previous));
-    TRY(fleet_docker(g->fleet, app->node_id, &d));
-    err_t e = observe_engine(a, d, want, deadline_in(SECONDS(30)), &have);
-    docker_unref(d);
-    TRY(e);
-    TRY(disown_orphans(g, a, want, have));
+    TRY(observe_now(g, a, app->node_id, want, &have));
     TRY(plan_build(a, want, have, previous, &plan));
     struct json *j = plan_to_json(a, plan), *c = json_object(a);
     json_set_str(a, c, "sha", commit.sha);

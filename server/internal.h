@@ -152,7 +152,7 @@ struct server {
     size_t nxchgs;
     struct timer sweep;
     bool started, draining;
-    uint64_t drain_deadline;
+    uint64_t drain_deadline, end_by; /* 0 = the end has not begun */
     uint64_t upload_bytes; /* request bodies being buffered, all connections */
     struct server_hooks hooks;
     struct arena *own; /* texts and proxies of the configuration in force */
@@ -163,6 +163,8 @@ extern struct server SRV;
 
 /* listen.c */
 void listen_stop(void);
+/* signals.c */
+void signals_exit_by(uint64_t mono_ms); /* the process ends then, whatever it is doing */
 /* conn.c */
 struct conn *conn_new(struct listener *l, bool is_pipe);
 void conn_start(struct conn *c, const struct sockaddr *sa);

@@ -8,6 +8,7 @@
 #include "core/base/fault.h"
 #include "core/conf/conf.h"
 #include "core/git/git.h"
+#include "core/obs/metrics.h"
 #include "handlers/start.h"
 #include "server/health.h"
 #include "server/server.h"
@@ -16,7 +17,7 @@
 #define DF_COMMIT ""
 #endif
 /* Test builds run under sanitizers and on crowded machines, where two silent seconds prove nothing. */
-enum { WATCHDOG_S = FAULTS_BUILT ? 10 : 2, MAX_LISTENERS = 32, STOP_MS = 4000 };
+enum { WATCHDOG_S = FAULTS_BUILT ? 10 : 2, MAX_LISTENERS = 32 };
 
 extern char **environ;
 
@@ -25,7 +26,6 @@ static struct {
     struct listen_conf listen[MAX_LISTENERS];
     size_t nlisten;
     const char *proxies[257], *origins[257];
-    uint64_t drained_by; /* 0: not asked to end */
 } M;
 
 /* ---- command line ---- */
@@ -125,7 +125,6 @@ static void server_conf_of(const struct conf *c, struct server_conf *s) {
 
 static err_t on_drain(void *arg, uint64_t deadline) {
     (void)arg;
-    M.drained_by = deadline;
     handlers_drain(deadline);
     return NULL;
 }
@@ -158,14 +157,15 @@ static void on_fiber_error(const char *name, err_t e) {
 }
 
 static void on_slow_fiber(const char *name, const char *label, uint64_t ran_us) {
+    metric_add(metric_get(METRIC_COUNTER, "dockflow_loop_slow_total", "Runs of a fiber that held the loop for over 20 ms.",
+                          "fiber"),
+               (const char *const[]){name}, 1);
     LOG(WARNING, "fiber.slow", KV_STR("name", name), KV_STR("label", label), KV_INT("us", ran_us));
 }
 
 static err_t stop(void *arg) {
     (void)arg;
-    /* What draining did not use up is left for stopping, and never less than a few seconds: the whole end has one deadline. */
-    uint64_t least = deadline_in(STOP_MS);
-    handlers_stop(M.drained_by + STOP_MS > least ? M.drained_by + STOP_MS : least);
+    handlers_stop(server_stop_deadline());
     return NULL;
 }
 

@@ -7,6 +7,7 @@
 #include "server/schema.h"
 
 enum { SWEEP_MS = 1000, DRAIN_POLL_MS = 50, GOAWAY_MS = 1300, FINI_PATIENCE_MS = 3000, H2_RUNNING = 32 };
+enum { END_MS = 7000, STOP_RESERVE_MS = 2000, FINI_RESERVE_MS = 500 }; /* after the drain, and parts of that */
 
 struct server SRV;
 
@@ -25,7 +26,7 @@ static void defaults(struct server_conf *c) {
     dflt(&c->head_ms, SECONDS(10));
     dflt(&c->keepalive_ms, SECONDS(60));
     dflt(&c->stall_ms, SECONDS(30));
-    dflt(&c->drain_ms, SECONDS(25));
+    dflt(&c->drain_ms, SECONDS(22));
     dflt(&c->ws_ping_ms, SECONDS(20));
     dflt(&c->ws_dead_ms, SECONDS(45));
     c->max_body = c->max_body ? c->max_body : MIB(1);
@@ -127,6 +128,7 @@ err_t server_start(const struct server_conf *conf) {
     list_init(&SRV.conns);
     list_init(&SRV.xchgs);
     SRV.draining = false;
+    SRV.end_by = 0;
     struct admission_conf admission = conf->admission;
     admission.max_conns = fd_budget(admission.max_conns);
     admission_setup(&admission);
@@ -177,11 +179,25 @@ static err_t drain_main(void *arg) {
     return NULL;
 }
 
+/* One clock for the whole end: whatever a part of it makes of its time, the process is gone then (signals.c). */
+static void end_begin(void) {
+    if (SRV.end_by != 0)
+        return;
+    SRV.drain_deadline = clock_mono_ms() + SRV.conf.drain_ms;
+    SRV.end_by = SRV.drain_deadline + END_MS;
+    signals_exit_by(SRV.end_by);
+}
+
+uint64_t server_stop_deadline(void) {
+    end_begin();
+    return SRV.end_by - STOP_RESERVE_MS;
+}
+
 void server_drain(void) {
     if (SRV.draining)
         return;
     SRV.draining = true; /* /health/ready says 503 from now on */
-    SRV.drain_deadline = loop_now() + SRV.conf.drain_ms;
+    end_begin();
     LOG(INFO, "drain.begin", KV_INT("connections", conn_count()), KV_INT("requests", SRV.nxchgs));
     listen_stop();
     h2o_context_request_shutdown(&SRV.ctx);
@@ -192,7 +208,8 @@ void server_drain(void) {
 /* ---- the end: main has left the loop ---- */
 
 static void run_until_idle(void) {
-    uint64_t end = clock_mono_ms() + FINI_PATIENCE_MS;
+    end_begin();
+    uint64_t end = deadline_min(clock_mono_ms() + FINI_PATIENCE_MS, SRV.end_by - FINI_RESERVE_MS);
     while ((conn_count() > 0 || SRV.nxchgs > 0 || conn_linger_stop() > 0) && clock_mono_ms() < end) {
         for
             list_each_safe(it, tmp, &SRV.xchgs) {

@@ -28,7 +28,7 @@ struct server_conf {
     size_t max_body;      /* JSON; default 1 MiB */
     size_t max_raw_body;  /* ROUTE_RAW_BODY; default 25 MiB */
     uint64_t request_ms;  /* default 30000 */
-    uint64_t handshake_ms, head_ms, keepalive_ms, stall_ms, drain_ms; /* defaults 10, 10, 60, 30, 25 s */
+    uint64_t handshake_ms, head_ms, keepalive_ms, stall_ms, drain_ms; /* defaults 10, 10, 60, 30, 22 s */
     unsigned ws_max_per_user;                                         /* default 10 */
     uint64_t ws_ping_ms, ws_dead_ms;                                  /* defaults 20, 45 s */
     bool access_log;                                                  /* one line per request */
@@ -54,6 +54,9 @@ MUST_CHECK err_t server_reload_tls(void);
 /** Stop accepting, ready 503, GOAWAY, WebSockets 1012, wait for requests; then loop_stop(). Idempotent. */
 void server_drain(void);
 bool server_draining(void);
+/** When everything that stops after loop_run returned must have stopped. From the first server_drain (or the first call of this)
+ * on, drain, stop and server_fini share one deadline, drain_ms + 7 s; past it the process exits by force. */
+uint64_t server_stop_deadline(void);
 /** After loop_run returned: drop what is left and free everything. */
 void server_fini(void);
 

@@ -1,5 +1,6 @@
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/time.h>
 #include <unistd.h>
 #include "core/obs/log.h"
 #include "server/internal.h"
@@ -21,6 +22,22 @@ static void on_stop(uv_signal_t *h, int signum) {
     G.terminating = true;
     LOG(INFO, "signal.drain", KV_INT("signal", signum));
     server_drain();
+}
+
+/* Async-signal-safe: the loop may be stuck or gone */
+static void on_too_late(int signum) {
+    static const char line[] = "dockflow: the end takes too long; what is left is abandoned\n";
+    (void)signum;
+    ssize_t n = write(STDERR_FILENO, line, sizeof(line) - 1);
+    (void)n;
+    _exit(EXIT_FORCED);
+}
+
+void signals_exit_by(uint64_t mono_ms) {
+    uint64_t now = clock_mono_ms(), ms = mono_ms > now ? mono_ms - now : 1;
+    struct sigaction sa = {.sa_handler = on_too_late};
+    struct itimerval once = {.it_value = {.tv_sec = (time_t)(ms / 1000), .tv_usec = (suseconds_t)(ms % 1000 * 1000)}};
+    CHECK(sigaction(SIGALRM, &sa, NULL) == 0 && setitimer(ITIMER_REAL, &once, NULL) == 0);
 }
 
 static err_t reload_main(void *arg) {

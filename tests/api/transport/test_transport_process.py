@@ -85,6 +85,24 @@ def test_second_signal_exits_at_once(start):
     assert server.process.wait(3) == 130 and time.time() - begun < 1
 
 
+def test_a_part_that_never_stops_does_not_hold_the_end_up(start):
+    server = start({"DF_TEST_DRAIN_MS": "100", "DF_TEST_HANG": "1"})
+    server.process.send_signal(signal.SIGTERM)
+    server.stop(expect=130, signalled=True)
+    assert "the end takes too long" in server.stderr_text()
+
+
+def test_second_signal_also_ends_a_stop_that_hangs(start):
+    server = start({"DF_TEST_DRAIN_MS": "100", "DF_TEST_HANG": "1"})
+    server.process.send_signal(signal.SIGTERM)
+    until = time.time() + 5
+    while "drain.done" not in server.stderr() and time.time() < until:
+        time.sleep(0.02)
+    server.process.send_signal(signal.SIGTERM)
+    server.stop(expect=130, signalled=True)
+    assert "the end takes too long" not in server.stderr_text()
+
+
 def test_few_descriptors(start):
     server = start({"DF_TEST_MAX_CONNS_PEER": "1000"}, wrapper=("prlimit", "--nofile=128"))
     held = []

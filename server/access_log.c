@@ -37,10 +37,39 @@ static void log_line(const struct xchg *x, const char *route, int status, uint64
             KV_STR("ip", x->r.peer_ip), KV_STR("protocol", protocol), KV_STR("agent", x->r.user_agent));
 }
 
-static const char *status_text(int status) {
-    static char text[8];
-    (void)snprintf(text, sizeof(text), "%d", status);
-    return text;
+/* Which series a route and status count in: found once, then by the address of the route's text. Two that want the same place
+ * take turns. */
+enum { SERIES_SLOTS = 1024 };
+struct counted {
+    const char *route, *method;
+    int status;
+    struct metric_series *requests, *seconds;
+};
+
+static const struct counted *counted_as(const char *route, const char *method, int status) {
+    static struct counted slots[SERIES_SLOTS];
+    uintptr_t h = (uintptr_t)route * 31 + (uintptr_t)method * 17 + (unsigned)status;
+    struct counted *c = &slots[(h ^ h >> 10) % SERIES_SLOTS];
+    if (c->route != route || c->method != method || c->status != status) {
+        char text[16];
+        (void)snprintf(text, sizeof(text), "%d", status);
+        *c = (struct counted){.route = route,
+                              .method = method,
+                              .status = status,
+                              .requests = metric_series_get(requests, (const char *const[]){method, route, text}),
+                              .seconds = metric_series_get(seconds, (const char *const[]){route})};
+    }
+    return c;
+}
+
+/* Only methods of the table become label values: their number stays bounded */
+static const char *method_label(const struct xchg *x) {
+    enum http_method m;
+    if (x->head)
+        return "HEAD";
+    if (x->r.route != NULL)
+        return http_method_name(x->r.route->method);
+    return http_method_parse(x->r.method, &m) ? http_method_name(m) : "other";
 }
 
 void access_log(struct xchg *x) {
@@ -49,11 +78,9 @@ void access_log(struct xchg *x) {
     uint64_t us = (x->done_us ? x->done_us : clock_mono_us()) - x->start_us;
     if (!x->answered)
         metric_add(dropped, (const char *const[]){route}, 1);
-    /* Only methods of the table become label values: their number stays bounded */
-    enum http_method m;
-    const char *method = http_method_parse(x->r.method, &m) ? http_method_name(m) : x->head ? "HEAD" : "other";
-    metric_add(requests, (const char *const[]){method, route, status_text(status)}, 1);
-    metric_observe(seconds, (const char *const[]){route}, (double)us / 1e6);
+    const struct counted *c = counted_as(route, method_label(x), status);
+    metric_series_add(c->requests, 1);
+    metric_series_observe(c->seconds, (double)us / 1e6);
     if ((SRV.conf.access_log && log_enabled(LOG_INFO)) || (x->out.error != NULL && status >= 500))
         log_line(x, route, status, us);
 }

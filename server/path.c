@@ -29,11 +29,30 @@ static err_t check_segment(struct str seg) {
     return NULL;
 }
 
+/* Nothing to decode and no segment that needs a second look: what nearly every path is */
+static const bool NOT_PLAIN[256] = {
+    [0 ... 0x20] = true, [0x7f ... 0xff] = true, ['\\'] = true, [';'] = true, ['%'] = true};
+
+static bool is_plain(struct str raw) {
+    char before = 0;
+    for (size_t i = 0; i < raw.n; i++) {
+        char c = raw.p[i];
+        if (NOT_PLAIN[(unsigned char)c] || (before == '/' && (c == '/' || c == '.')))
+            return false;
+        before = c;
+    }
+    return before != '/';
+}
+
 err_t path_canonical(struct arena *a, struct str raw, struct str *ret) {
     if (raw.n == 0 || raw.p[0] != '/')
         return bad_path("it does not start with a slash");
     if (raw.n > PATH_MAX_BYTES)
         return err_new(ERR_URI_TOO_LONG, "the path is longer than %d bytes", PATH_MAX_BYTES);
+    if (is_plain(raw)) {
+        *ret = str_dup(a, raw);
+        return NULL;
+    }
     char *out = arena_alloc(a, raw.n + 1, 1);
     size_t n = 0, seg = 1;
     for (size_t i = 0; i < raw.n; i++) {

@@ -75,15 +75,15 @@ static void make_key(const struct metric *m, const char *const *values, struct k
     }
 }
 
-static struct series *add_series(struct metric *m, struct str key) {
+static struct metric_series *add_series(struct metric *m, struct str key) {
     size_t extra = m->type == METRIC_HISTOGRAM ? sizeof(uint64_t) * METRICS_BUCKETS : 0;
-    struct series *s = calloc(1, sizeof(*s) + extra);
+    struct metric_series *s = calloc(1, sizeof(*s) + extra);
     CHECK(s != NULL);
     (void)map_set(&m->series, key, s);
     return s;
 }
 
-static struct series *series_of(struct metric *m, const char *const *values) {
+static struct metric_series *series_of(struct metric *m, const char *const *values) {
     CHECK(m->n_labels == 0 || values != NULL);
     if (m->n_labels == 0) {
         if (m->only == NULL)
@@ -92,7 +92,7 @@ static struct series *series_of(struct metric *m, const char *const *values) {
     }
     struct key k;
     make_key(m, values, &k);
-    struct series *s = map_get(&m->series, str_n(k.text, k.n));
+    struct metric_series *s = map_get(&m->series, str_n(k.text, k.n));
     if (s != NULL)
         return s;
     if (m->series.n < METRICS_SERIES_MAX)
@@ -120,7 +120,16 @@ void metric_set(struct metric *m, const char *const *values, double v) {
 
 void metric_observe(struct metric *m, const char *const *values, double seconds) {
     CHECK(m->type == METRIC_HISTOGRAM);
-    struct series *s = series_of(m, values);
+    metric_series_observe(series_of(m, values), seconds);
+}
+
+struct metric_series *metric_series_get(struct metric *m, const char *const *values) {
+    return series_of(m, values);
+}
+
+void metric_series_add(struct metric_series *s, double delta) { s->value += delta; }
+
+void metric_series_observe(struct metric_series *s, double seconds) {
     s->value += seconds;
     s->count++;
     size_t i = 0;

@@ -12,7 +12,7 @@
 
 extern const double metrics_bounds[METRICS_BUCKETS]; /* seconds */
 
-struct series {
+struct metric_series {
     double value; /* histogram: sum */
     uint64_t count;
     uint64_t buckets[]; /* histogram only; each on its own, added up when written */
@@ -22,9 +22,9 @@ struct metric {
     const char *name, *help, *labels_text;
     char *labels[METRICS_LABELS];
     size_t n_labels;
-    struct map series;   /* label values, each with its NUL -> struct series */
-    struct series *only; /* without labels: the one; with labels: where the overflow goes */
-    uint64_t folded;     /* updates that went there */
+    struct map series;          /* label values, each with its NUL -> struct series */
+    struct metric_series *only; /* without labels: the one; with labels: where the overflow goes */
+    uint64_t folded;            /* updates that went there */
 };
 struct metrics_hook {
     void (*fn)(void *arg);

@@ -69,7 +69,7 @@ static void put_sample(struct buf *out, const struct metric *m, const char *suff
     buf_putc(out, '\n');
 }
 
-static void put_histogram(struct buf *out, const struct metric *m, struct str key, const struct series *s) {
+static void put_histogram(struct buf *out, const struct metric *m, struct str key, const struct metric_series *s) {
     uint64_t total = 0;
     for (size_t i = 0; i < METRICS_BUCKETS; i++) {
         char le[32];
@@ -91,7 +91,7 @@ static void put_metric(struct buf *out, const struct metric *m) {
         if (m->type == METRIC_HISTOGRAM)
             put_histogram(out, m, e->key, e->value);
         else
-            put_sample(out, m, "", e->key, NULL, ((const struct series *)e->value)->value);
+            put_sample(out, m, "", e->key, NULL, ((const struct metric_series *)e->value)->value);
     }
 }
 

@@ -1,5 +1,6 @@
 /* Credentials of a request: access tokens, API tokens, tickets. */
 #include <stdlib.h>
+#include "core/crypto/crypto.h"
 #include "core/identity/internal.h"
 
 #define TOKEN_CACHE_MS SECONDS(5)
@@ -9,7 +10,8 @@
 struct cached_token {
     struct arena *a;
     struct principal *who;
-    uint64_t until;
+    uint64_t until;   /* monotonic: when the database is asked again */
+    int64_t expiry_s; /* wall clock: of an access token */
 };
 
 static err_t invalid(void) { return err_new(ERR_TOKEN_INVALID, "the access token is not valid"); }
@@ -25,7 +27,40 @@ void revoked_add(struct identity *id, const char *credential_id) {
             (void)map_del(&id->revoked, e->key);
 }
 
-static err_t access_check(struct identity *id, struct arena *a, struct str token, struct principal **ret) {
+/* ---- what was checked a moment ago ---- */
+
+static void cached_free(struct cached_token *c) {
+    if (c) {
+        arena_unref(c->a);
+        free(c);
+    }
+}
+
+static void forget(struct map *m) {
+    for (struct map_entry *e = NULL; (e = map_next(m, e));)
+        cached_free(e->value);
+    map_done(m);
+    map_init(m, NULL);
+}
+
+void api_tokens_forget(struct identity *id) { forget(&id->tokens); }
+void access_tokens_forget(struct identity *id) { forget(&id->access); }
+
+static struct cached_token *remember(struct map *m, struct str key, const struct principal *p) {
+    if (m->n >= TOKEN_CACHE_MAX)
+        forget(m);
+    struct cached_token *c = calloc(1, sizeof(*c));
+    CHECK(c != NULL);
+    c->a = arena_new("identity.token", 0);
+    c->who = principal_dup(c->a, p);
+    cached_free(map_set(m, key, c));
+    return c;
+}
+
+/* ---- access tokens ---- */
+
+static err_t access_verify(struct identity *id, struct arena *a, struct str token, struct principal **ret,
+                           int64_t *ret_expiry_s) {
     struct jwt_key keys[MAX_KEYS];
     for (size_t i = 0; i < id->n_signing; i++)
         keys[i] = (struct jwt_key){id->signing[i].kid, id->signing[i].key.public};
@@ -47,6 +82,26 @@ static err_t access_check(struct identity *id, struct arena *a, struct str token
     if (p->user_id == NULL || p->session_id == NULL || !identity_still_valid(id, p))
         return invalid();
     *ret = p;
+    *ret_expiry_s = json_get_int(c, "exp", 0) + JWT_LEEWAY_S;
+    return NULL;
+}
+
+/* A signature stays true, so it is checked once for each token; whether its session and user still are what they were is asked
+ * every time. */
+static err_t access_check(struct identity *id, struct arena *a, struct str token, struct principal **ret) {
+    uint8_t hash[32];
+    crypto_sha256(token, hash);
+    struct str key = str_n((const char *)hash, sizeof(hash));
+    const struct cached_token *c = map_get(&id->access, key);
+    if (c && c->expiry_s > clock_wall_ms() / 1000) {
+        if (!identity_still_valid(id, c->who))
+            return invalid();
+        *ret = principal_dup(a, c->who);
+        return NULL;
+    }
+    int64_t expiry_s;
+    TRY(access_verify(id, a, token, ret, &expiry_s));
+    remember(&id->access, key, *ret)->expiry_s = expiry_s;
     return NULL;
 }
 
@@ -122,31 +177,6 @@ static err_t token_query(struct identity *id, struct arena *a, const char *hash,
     return token_owner(a, r, ret);
 }
 
-static void cached_free(struct cached_token *c) {
-    if (c) {
-        arena_unref(c->a);
-        free(c);
-    }
-}
-
-void api_tokens_forget(struct identity *id) {
-    for (struct map_entry *e = NULL; (e = map_next(&id->tokens, e));)
-        cached_free(e->value);
-    map_done(&id->tokens);
-    map_init(&id->tokens, NULL);
-}
-
-static void remember(struct identity *id, const char *key, const struct principal *p) {
-    if (id->tokens.n >= TOKEN_CACHE_MAX)
-        api_tokens_forget(id);
-    struct cached_token *c = calloc(1, sizeof(*c));
-    CHECK(c != NULL);
-    c->a = arena_new("identity.token", 0);
-    c->who = principal_dup(c->a, p);
-    c->until = clock_mono_ms() + TOKEN_CACHE_MS;
-    cached_free(map_setz(&id->tokens, key, c));
-}
-
 err_t api_token_check(struct identity *id, struct arena *a, struct str token, const char *ip, struct principal **ret) {
     if (!token_form(a, token))
         return invalid();
@@ -162,7 +192,7 @@ err_t api_token_check(struct identity *id, struct arena *a, struct str token, co
         TRY(rbac_refresh(id->rbac));
     if (!identity_still_valid(id, *ret))
         return invalid();
-    remember(id, key, *ret);
+    remember(&id->tokens, str_of(key), *ret)->until = clock_mono_ms() + TOKEN_CACHE_MS;
     return NULL;
 }
 

@@ -18,6 +18,7 @@ struct identity *identity_new(struct pg *db, const struct keyring *keys, struct 
     id->conf.bootstrap_password = arena_strdup(id->a, conf->bootstrap_password);
     map_init(&id->revoked, NULL);
     map_init(&id->tokens, NULL);
+    map_init(&id->access, NULL);
     cond_init(&id->wake);
     return id;
 }
@@ -33,6 +34,8 @@ void identity_free(struct identity *id) {
     }
     api_tokens_forget(id);
     map_done(&id->tokens);
+    access_tokens_forget(id);
+    map_done(&id->access);
     map_done(&id->revoked);
     mem_wipe(id->signing, sizeof(id->signing));
     arena_unref(id->a);

@@ -28,6 +28,7 @@ struct identity {
     size_t n_signing;
     struct map revoked;    /* id of a session or API token -> wall ms until which what it gave could still be alive */
     struct map tokens;     /* hash hex + ip -> struct cached_token */
+    struct map access;     /* SHA-256 of a verified access token -> struct cached_token */
     struct fiber *watcher; /* asks the database what was revoked: after a gap in the notifications, and as a backstop */
     struct cond wake;
     bool gap;
@@ -53,3 +54,4 @@ MUST_CHECK err_t throttle(struct identity *id, struct arena *a, const char *key,
 MUST_CHECK err_t api_token_check(struct identity *id, struct arena *a, struct str token, const char *ip,
                                  struct principal **ret);
 void api_tokens_forget(struct identity *id);
+void access_tokens_forget(struct identity *id); /* the keys they were checked with have changed */

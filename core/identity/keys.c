@@ -43,6 +43,7 @@ err_t keys_load(struct identity *id) {
         TRY(pg_rows(id->db, a, SQL_IDENTITY_SIGNING_KEYS, PG_NOARGS, &r)); /* another instance may have been first */
     }
     id->n_signing = 0;
+    access_tokens_forget(id);
     for (size_t i = 0; i < r->rows && id->n_signing < MAX_KEYS; i++)
         TRY(take_key(id, a, r, i));
     return id->n_signing ? NULL : err_new(ERR_CONFIG, "no signing key");

@@ -297,7 +297,7 @@ static void on_upgraded(void *arg, h2o_socket_t *sock, size_t reqsize) {
     loop_defer(&ws->flush, on_flush, ws);
     loop_defer(&ws->pump, on_pump, ws);
     if (SRV.draining)
-        ws_close(ws, 1012, "server restart");
+        ws_close(ws, 1012, WS_RESTART);
 }
 
 void ws_start(struct xchg *x) {
@@ -336,7 +336,7 @@ static void drain_one(void *arg, struct ws *ws, void *ctx) {
     (void)arg;
     (void)ctx;
     if (ws->sock != NULL)
-        ws_close(ws, 1012, "server restart");
+        ws_close(ws, 1012, WS_RESTART);
 }
 
 void ws_drain(void) { ws_each(drain_one, NULL); }

@@ -15,6 +15,7 @@ enum {
     WS_STALL_MS = 60000,
     WS_REASON_MAX = 120
 };
+#define WS_RESTART "server restart; connect again in a few seconds" /* the reason of 1012 */
 struct ws {
     uint32_t magic;
     struct list all;

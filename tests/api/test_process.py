@@ -1,13 +1,18 @@
 """The process from outside: its configuration, reloads (AU11)."""
+import asyncio
 import os
 import signal
 import subprocess
+import threading
 import time
 
 import httpx
+import psycopg2
 import pytest
+import websockets
 
 from conftest import BOOTSTRAP, PROGRAM
+from live import SERVICE, sql, until
 
 
 @pytest.mark.parametrize("value,line", [("[10.0.0.0/8, 10.0.0.0/33]", 2), ("[127.0.0.1, proxy.example]", 2), ("[10.1.2.3/8]", 2), ("['']", 2)])
@@ -48,3 +53,73 @@ def test_trusted_proxies_follow_a_reload_and_reach_the_audit(new_server, new_dat
         assert time.monotonic() < deadline
         time.sleep(0.05)
     assert login_from("127.0.0.8", "after a bad file") == "203.0.113.7"
+
+
+def metric(owner, name):
+    text = owner.get("/metrics").text
+    return next(float(line.split()[1]) for line in text.splitlines() if line.startswith(name + " "))
+
+
+WAITING = SERVICE + """    healthcheck: {test: ["CMD", "test", "-f", "/tmp/ok"], interval: 0.5s, retries: 1000}
+"""
+
+
+def test_the_end_with_work_in_flight(live_server, owner, docker, make_app):
+    """PR6: ready says 503, requests that run are answered, sockets close with 1012 and what to do, jobs give their lease back."""
+    app, _ = make_app({"compose.yaml": WAITING})
+    server = live_server
+    server.stop()
+    server.settings["DOCKFLOW_SERVER_DRAIN_SECONDS"] = "20"
+    server.start()
+    task = owner.post(f"/applications/{app['id']}/sync", {}).json()["taskId"]
+    web = f"{app['projectName']}-web-1"
+    until(lambda: web in docker.running(app["projectName"]), what="the container that never becomes healthy")
+    assert sql(server, "SELECT state FROM jobs WHERE id = %s", task)[0][0] == "running"
+    answers, closes = [], []
+
+    async def watch():
+        url = server.url.replace("http", "ws") + "/ws/v1/events"
+        tickets = [owner.post("/ws-tickets").json()["ticket"] for _ in range(10)]
+        sockets = [await websockets.connect(url, subprotocols=["dockflow.v1", "ticket." + t]) for t in tickets]
+        opened.set()
+        for ws in sockets:
+            while ws.open:
+                try:
+                    await asyncio.wait_for(ws.recv(), 30)
+                except websockets.ConnectionClosed:
+                    pass
+            closes.append((ws.close_code, ws.close_reason))
+    opened = threading.Event()
+    watcher = threading.Thread(target=lambda: asyncio.run(watch()))
+    watcher.start()
+    assert opened.wait(20)
+    with psycopg2.connect(server.settings["DATABASE_URL"]) as lock:
+        lock.cursor().execute("LOCK TABLE repositories IN ACCESS EXCLUSIVE MODE")
+        headers = {"Authorization": f"Bearer {owner.token}"}
+        askers = [threading.Thread(target=lambda: answers.append(httpx.get(server.url + "/api/v1/repositories", headers=headers, timeout=30).status_code))
+                  for _ in range(40)]
+        for t in askers:
+            t.start()
+        until(lambda: int(metric(owner, "dockflow_http_running")) >= 40, what="forty requests in their handlers")
+        probe = httpx.Client(base_url=server.url)
+        assert probe.get("/health/ready").status_code == 200
+        begun = time.monotonic()
+        server.process.send_signal(signal.SIGTERM)
+        until(lambda: server.events("drain.begin"), what="the drain")
+        until(lambda: len(closes) == 10, what="the sockets to close")
+        lock.rollback()
+    for t in askers:
+        t.join()
+    watcher.join()
+    assert server.process.wait(30) == 0 and time.monotonic() - begun < 30
+    assert answers == [200] * 40
+    assert closes == [(1012, "server restart; connect again in a few seconds")] * 10
+    assert sql(server, "SELECT state, lease_until FROM jobs WHERE id = %s", task) == [("queued", None)]
+    server.settings["DOCKFLOW_SERVER_DRAIN_SECONDS"] = "3"
+    server.start()
+
+    def healthy_and_done():
+        docker("exec", web, "touch", "/tmp/ok", check=False)  # the container may be made anew
+        return owner.get(f"/tasks/{task}")["state"] == "succeeded"
+    until(healthy_and_done, 60, what="the task, carried on by the next process")
+    assert docker.running(app["projectName"]) == [web]

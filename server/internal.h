@@ -153,7 +153,7 @@ struct server {
     struct timer sweep;
     bool started, draining;
     uint64_t drain_deadline, end_by; /* 0 = the end has not begun */
-    uint64_t upload_bytes; /* request bodies being buffered, all connections */
+    uint64_t upload_bytes;           /* request bodies being buffered, all connections */
     struct server_hooks hooks;
     struct arena *own; /* texts and proxies of the configuration in force */
     const struct conf_cidr *proxies;

@@ -157,8 +157,8 @@ static void on_fiber_error(const char *name, err_t e) {
 }
 
 static void on_slow_fiber(const char *name, const char *label, uint64_t ran_us) {
-    metric_add(metric_get(METRIC_COUNTER, "dockflow_loop_slow_total", "Runs of a fiber that held the loop for over 20 ms.",
-                          "fiber"),
+    metric_add(metric_get(METRIC_COUNTER, "dockflow_loop_slow_total",
+                          "Runs of a fiber that held the loop for over 20 ms.", "fiber"),
                (const char *const[]){name}, 1);
     LOG(WARNING, "fiber.slow", KV_STR("name", name), KV_STR("label", label), KV_INT("us", ran_us));
 }

@@ -61,12 +61,21 @@ bool guard_has(const struct guard_rights *rights, enum guard_right r) {
     return rights->allow & GUARD_BIT(r) || (r == GUARD_HOST_PATHS && rights->allow & GUARD_BIT(GUARD_SYSTEM_PATHS));
 }
 
+/* Whose it is: the service and the repository of its image (any tag), or the volume. */
+static const char *use_owner(struct guard *g) {
+    const char *service = json_str_or(json_get(json_get(g->body, "Labels"), "com.docker.compose.service"), "");
+    const char *image = json_get_str(g->body, "Image"), *name = json_str_or(json_get(g->body, "Name"), "");
+    struct image_ref ref;
+    const char *repository = image && image_ref_parse(g->a, image, &ref) == NULL ? ref.name : image;
+    return arena_printf(g->a, "%s\n%s\n%s", service, repository ? repository : "", name);
+}
+
 /* The value counts, not its place: the same list in another order is the same. */
 static const char *use_key(struct guard *g, enum guard_right r, const char *ptr, const char *rule,
                            const char *message) {
     const struct json *value = g->body ? json_pointer(g->body, ptr) : NULL;
-    const char *text = arena_printf(g->a, "%s\n%s\n%s\n%s", permissions[r], rule, message,
-                                    value ? json_to_canonical(g->a, value) : "");
+    const char *text = arena_printf(g->a, "%s\n%s\n%s\n%s\n%s", permissions[r], rule, message,
+                                    value ? json_to_canonical(g->a, value) : "", g->body ? use_owner(g) : "");
     uint8_t hash[32];
     char hex[65];
     struct sha256 s;

@@ -37,7 +37,7 @@ struct guard_real_path {
 };
 /** What was used of a right, so that the same may be allowed again without it. */
 struct guard_use {
-    const char *key; /* hex digest over right, rule, message and value */
+    const char *key; /* hex digest over right, rule, message, value, service and image repository */
     enum guard_right right;
     const char *rule, *message;
 };

@@ -54,6 +54,7 @@ err_t app_load(struct pg *db, struct arena *a, const char *id, struct app **ret)
     app->sync_failures = pg_cell_int(r, 0, 30, 0);
     app->repo_head = pg_cell(r, 0, 31);
     app->tried_commit = pg_cell(r, 0, 32);
+    app->node_scope = pg_cell(r, 0, 33);
     *ret = app;
     return NULL;
 }

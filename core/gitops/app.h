@@ -17,7 +17,7 @@ struct app {
     struct sync_policy policy;
     bool suspended, deleting, maintenance;
     int64_t sync_failures;
-    const char *node_id, *node_name; /* NULL: none chosen */
+    const char *node_id, *node_name, *node_scope; /* NULL: none chosen */
     const char *repo_id, *repo_url, *repo_branch, *repo_auth, *repo_username, *repo_host_key, *repo_tls_ca;
     const char *tried_commit; /* of the last deployment, whatever became of it; NULL = none yet */
     const char *repo_head;    /* where the remote's HEAD was at the last poll; NULL unless an application follows it */

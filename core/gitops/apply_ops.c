@@ -220,6 +220,61 @@ static bool own_container(void *ctx, const char *ref) {
     return false;
 }
 
+/* ---- anonymous volumes ---- */
+
+static const char *predecessor(const struct apply *ap, const struct op *create) {
+    for
+        vec_each(op, &ap->plan->ops)
+            if (op->kind == OP_REMOVE && z_eq(op->service, create->service) && op->number == create->number)
+                return op->container_id;
+    return NULL;
+}
+
+/* The engine names them by 64 hex digits. */
+static bool is_anonymous(const char *volume) {
+    return volume && strlen(volume) == 64 && strspn(volume, "0123456789abcdef") == 64;
+}
+
+static void take_mount(struct arena *a, struct container_spec *spec, const char *volume, const char *target) {
+    for (size_t i = 0; i < spec->mounts.n; i++) {
+        struct spec_mount m = spec->mounts.v[i];
+        if (!z_eq(m.target, target))
+            continue;
+        if (m.type == SPEC_MOUNT_VOLUME && (m.source == NULL || *m.source == '\0')) {
+            m.source = volume;
+            struct spec_mount *v = arena_new_array(a, struct spec_mount, spec->mounts.n);
+            memcpy(v, spec->mounts.v, spec->mounts.n * sizeof(*v));
+            v[i] = m;
+            spec->mounts.v = v;
+        }
+        return;
+    }
+    struct spec_mount *v = arena_new_array(a, struct spec_mount, spec->mounts.n + 1);
+    if (spec->mounts.n)
+        memcpy(v, spec->mounts.v, spec->mounts.n * sizeof(*v));
+    v[spec->mounts.n] = (struct spec_mount){.type = SPEC_MOUNT_VOLUME, .source = volume, .target = target};
+    spec->mounts.v = v;
+    spec->mounts.n++;
+}
+
+/* What a container keeps in volumes without a name is handed to its replacement, as `docker compose up` does. */
+static err_t inherit_volumes(struct apply *ap, const struct op *op, struct arena *a, struct container_spec *spec) {
+    const char *old = predecessor(ap, op);
+    struct docker_container_info *info;
+    if (old == NULL)
+        return NULL;
+    err_t e = docker_container_inspect(ap->conf->docker, a, old, call_deadline(ap), &info);
+    if (e)
+        return e->code == ERR_NOT_FOUND ? NULL : e;
+    for (size_t i = 0; i < json_len(info->mounts); i++) {
+        const struct json *m = json_at(info->mounts, i);
+        const char *name = json_get_str(m, "Name"), *target = json_get_str(m, "Destination");
+        if (z_eq(json_get_str(m, "Type"), "volume") && is_anonymous(name) && target)
+            take_mount(a, spec, name, target);
+    }
+    return NULL;
+}
+
 err_t apply_create(struct apply *ap, const struct op *op, struct arena *a, struct json **ret_after) {
     const struct desired_service *s = service_of(ap, op);
     struct map_input in = {.want = ap->plan->desired,
@@ -237,6 +292,7 @@ err_t apply_create(struct apply *ap, const struct op *op, struct arena *a, struc
     TRY(learn_paths(ap, a, s));
     in.hash = plan_service_hash(a, s, in.image_id);
     TRY(spec_map_container(a, &in, &spec));
+    TRY(inherit_volumes(ap, op, a, &spec));
     struct guard_rights rights = with_files(ap, a, s);
     rights.own_container = own_container;
     rights.ctx = ap;

@@ -23,9 +23,23 @@ static const struct op_run *old_run(struct apply *ap, const char *verb, const ch
     return map_getz(&ap->by_id, arena_printf(ap->a, "%s:%.12s", verb, container_id));
 }
 
+/* Networks come back only as long as everything that was on them can: the first old container that goes ends that. */
+static bool networks_return(struct apply *ap) {
+    for (size_t i = 0; i < ap->plan->ops.n; i++) {
+        const struct op *op = &ap->plan->ops.v[i];
+        const struct op_run *create =
+            op->kind == OP_REMOVE && op->service
+                ? map_getz(&ap->by_id, arena_printf(ap->a, "create:%s:%lld", op->service, (long long)op->number))
+                : NULL;
+        if (create && create->op->phase == 2 && begun(&ap->runs[i]))
+            return false;
+    }
+    return ap->networks.n > 0;
+}
+
 /* A new container stays when nothing of the old one waits to come back: its removal was done, or there was no old one and it runs. */
 static bool confirmed(struct apply *ap, const struct op *create) {
-    if (create->phase == 2 && ap->networks.n)
+    if (create->phase == 2 && networks_return(ap))
         return false; /* it runs on a network that is about to be made as it was */
     const char *slot = create->id + strlen("create:");
     if (!done(ap, arena_printf(ap->a, "wait:%s", slot)))
@@ -54,12 +68,14 @@ static bool replacement_confirmed(struct apply *ap, const struct op *stop) {
     return false;
 }
 
-/* The name comes back whether or not the stop had begun: the two run beside each other. */
+/* The name comes back whether or not the stop had begun: the two run beside each other. An interrupted attempt may have taken it. */
 static void restore_name(struct apply *ap, const struct op *op) {
-    const struct op_run *renamed = old_run(ap, "rename", op->container_id);
-    if (begun(renamed))
-        note(ap, op, arena_printf(ap->a, "give container %s its name back", renamed->op->object),
-             docker_container_rename(ap->conf->docker, op->container_id, renamed->op->object, deadline_in(STEP)));
+    const struct compose_service *s = compose_service_find(ap->plan->desired->project, op->service);
+    const char *name = s ? plan_container_name(ap->a, ap->plan->desired->project, s, op->number) : op->object;
+    bool taken = z_eq(op->object, arena_printf(ap->a, "%s_%.12s", name, op->container_id));
+    if (begun(old_run(ap, "rename", op->container_id)) || taken)
+        note(ap, op, arena_printf(ap->a, "give container %s its name back", name),
+             docker_container_rename(ap->conf->docker, op->container_id, name, deadline_in(STEP)));
 }
 
 /* ---- networks that were made anew ---- */
@@ -72,10 +88,13 @@ static err_t remake_network(struct apply *ap, const struct network_spec *spec) {
         e = docker_network_remove(ap->conf->docker, now->id, deadline_in(STEP));
     if (e && e->code != ERR_NOT_FOUND)
         return e;
-    return docker_network_create(ap->conf->docker, ap->a, spec, ap->conf->rights, deadline_in(STEP), &id);
+    /* What was there is made again, whoever asked for the change. */
+    return docker_network_create(ap->conf->docker, ap->a, spec, &GUARD_EVERYTHING, deadline_in(STEP), &id);
 }
 
 static void restore_networks(struct apply *ap) {
+    if (!networks_return(ap))
+        return;
     for
         vec_each(op, &ap->plan->ops) {
             const struct network_spec *spec =
@@ -105,7 +124,7 @@ static err_t reattach(struct apply *ap, const char *container, const char *netwo
 
 static void restore_attachments(struct apply *ap, const struct op *op) {
     struct docker_container_info *info;
-    if (ap->networks.n == 0 ||
+    if (!networks_return(ap) ||
         docker_container_inspect(ap->conf->docker, ap->a, op->container_id, deadline_in(STEP), &info) != NULL)
         return;
     const struct json *nets = json_path(info->raw, "NetworkSettings", "Networks", NULL);

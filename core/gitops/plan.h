@@ -43,6 +43,7 @@ struct desired {
     size_t n_services;
     bool prune;              /* remove containers and networks that are no longer in the project; never volumes */
     bool force;              /* recreate everything */
+    bool resumed;            /* an interrupted deployment goes on: what it stopped was running */
     bool adopt;              /* containers another tool made under this project's name are replaced by ours */
     const char *const *only; /* selected services, NULL = all */
     size_t n_only;

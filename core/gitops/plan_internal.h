@@ -9,11 +9,11 @@ struct planner {
     const struct observed *have;
     const struct json *previous;
     struct plan *plan;
-    struct map op_by_id;    /* id -> (void*)(index + 1) */
-    struct map image_ids;   /* ref -> struct observed_image * when present and not about to change */
-    struct map recreated;   /* service name -> anything: its containers are replaced in this plan */
-    struct map net_rebuilt; /* network key -> anything: network is removed and made anew */
-    VEC(const char *) moved_waits, moved_removes; /* op ids: of containers that change over to a network made anew */
+    struct map op_by_id;             /* id -> (void*)(index + 1) */
+    struct map image_ids;            /* ref -> struct observed_image * when present and not about to change */
+    struct map recreated;            /* service name -> anything: its containers are replaced in this plan */
+    struct map net_rebuilt;          /* network key -> anything: network is removed and made anew */
+    VEC(const char *) moved_removes; /* op ids: of old containers on a network that is made anew */
 };
 
 /** New op with a unique id; the pointer is valid until the next call. */

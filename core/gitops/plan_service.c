@@ -245,7 +245,8 @@ static void stop_late(struct planner *p, const struct slot *slot, struct op *sto
 static void plan_retire(struct planner *p, struct slot *slot, const struct observed_container *old) {
     struct op *op;
     const char *stopped = NULL, *renamed = NULL;
-    if (is_running(old)) {
+    /* After an interruption it may be this deployment that stopped it: then a failure has to start it again. */
+    if (is_running(old) || (p->want->resumed && z_eq(old->state, "exited"))) {
         op = old_op(p, OP_STOP, "stop", old);
         op_cause(p, op, "replaced", "it is replaced", NULL, NULL);
         stopped = op->id;
@@ -379,8 +380,6 @@ static void plan_replica(struct planner *p, size_t index, int64_t number) {
         vec_each(it, &slot.obsolete)
             plan_retire(p, &slot, *it);
     plan_dependent_restart(p, &slot);
-    if (slot.in_place)
-        *vec_push(p->a, &p->moved_waits) = op_idf(p, "wait", slot.s->name, number);
     /* A name held by an obsolete container must be free before the kept one takes it. */
     struct op *rename = planner_op(p, op_idf(p, "rename", slot.s->name, number));
     for
@@ -405,13 +404,16 @@ static void retire_plain(struct planner *p, const struct observed_container *c, 
     detach_first(p, c, op->id);
 }
 
-/* What changes over to a network made anew does so together or not at all: none of the old ones goes before all new ones run. */
+/* What changes over to a network made anew does so together or not at all, and a failure of anything else takes it back too: none of
+ * the old ones goes before everything runs. */
 static void keep_until_all_run(struct planner *p) {
     for
         vec_each(remove, &p->moved_removes)
-            for
-                vec_each(wait, &p->moved_waits)
-                    op_after(p, planner_op(p, *remove), *wait);
+            for (size_t i = 0; i < p->plan->ops.n; i++) {
+                enum op_kind k = p->plan->ops.v[i].kind;
+                if (k == OP_START || k == OP_WAIT_HEALTHY || k == OP_WAIT_RUNNING || k == OP_WAIT_COMPLETED)
+                    op_after(p, planner_op(p, *remove), p->plan->ops.v[i].id);
+            }
 }
 
 void plan_services(struct planner *p) {

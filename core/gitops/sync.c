@@ -19,6 +19,7 @@ struct sync {
     const struct json *payload;
     struct json *rendered, *images;
     size_t done_ops;
+    bool resumed; /* an earlier attempt of this job was interrupted */
     struct guard_rights rights;
     struct guard_uses uses; /* of the person's rights */
     /* of the write under way */
@@ -37,6 +38,7 @@ static err_t begin_tx(struct pg *tx, void *arg) {
     struct pg_result *r;
     TRY(pg_rows(tx, s->a, SQL_GITOPS_DEPLOYMENT_OF_JOB, PG_ARGS(pg_uuid(job_id(s->job))), &r));
     if (r->rows) {
+        s->resumed = true;
         s->deployment_id = pg_cell(r, 0, 0);
         TRY(pg_exec(tx, SQL_GITOPS_DEPLOYMENT_RESUME, PG_ARGS(pg_uuid(s->deployment_id), pg_int(job_fence(s->job))),
                     NULL));
@@ -251,6 +253,13 @@ static err_t pin_images(struct sync *s) {
     return NULL;
 }
 
+/* Taking over stops what somebody else runs on the node: the right to that is asked for again, on the node as it is now. */
+static err_t may_adopt(struct sync *s) {
+    const struct principal *who;
+    s->want->adopt = json_get_bool(s->payload, "adopt", false);
+    return s->want->adopt ? gitops_person(s->g, s->job, "container:stop", s->app->node_scope, &who) : NULL;
+}
+
 static err_t prepare(struct sync *s) {
     if (s->rendered)
         return NULL; /* looked at before there was a record */
@@ -263,7 +272,8 @@ static err_t prepare(struct sync *s) {
     TRY(desired_of(s->g, s->a, s->app, s->commit.sha, &s->want));
     s->want->prune = s->want->prune || json_get_bool(s->payload, "prune", false);
     s->want->force = json_get_bool(s->payload, "force", false);
-    s->want->adopt = json_get_bool(s->payload, "adopt", false);
+    s->want->resumed = s->resumed;
+    TRY(may_adopt(s));
     const struct json *only = json_get(s->payload, "services");
     if (json_len(only))
         s->want->only = strings(s->a, only, &s->want->n_only);

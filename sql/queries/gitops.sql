@@ -3,7 +3,7 @@ SELECT a.id, a.name, a.org_id, a.scope_id, a.project_name, a.path, a.target_revi
        a.sync_policy::text, a.suspended, a.deleting, a.node_id, n.name, r.id, r.url, r.default_branch, r.auth_type, r.username, r.host_key,
        r.tls_ca, r.credentials_sealed, a.desired_commit, a.deployed_commit, a.fenced_commit, a.last_deployment_id, a.sync_status,
        a.health_status, a.version, coalesce(n.maintenance, false), a.sync_failures, r.refs->>'HEAD',
-       (SELECT d.commit_id FROM deployments d WHERE d.id = a.last_deployment_id)
+       (SELECT d.commit_id FROM deployments d WHERE d.id = a.last_deployment_id), n.scope_id
   FROM applications a LEFT JOIN repositories r ON r.id = a.repository_id LEFT JOIN nodes n ON n.id = a.node_id
  WHERE a.id = $1;
 
@@ -130,10 +130,13 @@ SELECT key, permission, approved_by FROM application_approvals WHERE application
 WITH given AS (
     INSERT INTO application_approvals (application_id, key, permission, rule, message, approved_by)
     SELECT $1::uuid, x->>'key', x->>'permission', x->>'rule', x->>'message', $3::uuid FROM jsonb_array_elements($2::jsonb) x
-    ON CONFLICT (application_id, key) DO UPDATE SET approved_by = excluded.approved_by, approved_at = now()
+    ON CONFLICT (application_id, key, approved_by) DO UPDATE SET approved_at = now()
+), others AS ( -- the statement sees them as they were before it
+    SELECT key, approved_by, row_number() OVER (ORDER BY approved_at DESC, key) AS n FROM application_approvals
+     WHERE application_id = $1::uuid AND NOT (approved_by = $3::uuid AND key IN (SELECT x->>'key' FROM jsonb_array_elements($2::jsonb) x))
 )
-DELETE FROM application_approvals WHERE application_id = $1::uuid AND key IN
-       (SELECT key FROM application_approvals WHERE application_id = $1::uuid ORDER BY approved_at DESC, key OFFSET 512 - jsonb_array_length($2::jsonb));
+DELETE FROM application_approvals p USING others o WHERE p.application_id = $1::uuid AND p.key = o.key AND p.approved_by = o.approved_by
+   AND o.n > 512 - jsonb_array_length($2::jsonb);
 
 -- name: gitops_approvals_list
 SELECT coalesce(json_agg(json_build_object('permission', p.permission, 'rule', p.rule, 'message', p.message, 'approvedBy',

@@ -59,6 +59,15 @@ def test_automatic_syncs_may_what_somebody_deployed_before(owner, live_server, d
     owner.post(f"/applications/{app['id']}/refresh")
     until(lambda: "MESSAGE=second" in docker.inspect(f"{app['projectName']}-web-1")["Config"]["Env"], what="the automatic sync")
 
+    # Another service, or another image, is not what was approved.
+    other = compose("one", "second") + SERVICE.replace("services:\n", "").replace("web:", "more:") + f"    volumes: ['{tmp_path}/one:/d']\n"
+    repo.commit({"compose.yaml": other}, "another service")
+    owner.post(f"/applications/{app['id']}/refresh")
+    until(lambda: (owner.get(f"/applications/{app['id']}")["error"] or {}).get("code") == "POLICY_VIOLATION", what="the refusal")
+    repo.commit({"compose.yaml": compose("one", "again")}, "back")
+    owner.post(f"/applications/{app['id']}/refresh")
+    until(lambda: "MESSAGE=again" in docker.inspect(f"{app['projectName']}-web-1")["Config"]["Env"], what="the automatic sync")
+
     repo.commit({"compose.yaml": compose("two", "third")}, "another folder")
     owner.post(f"/applications/{app['id']}/refresh")
     until(lambda: (owner.get(f"/applications/{app['id']}")["error"] or {}).get("code") == "POLICY_VIOLATION", what="the refusal")
@@ -68,3 +77,14 @@ def test_automatic_syncs_may_what_somebody_deployed_before(owner, live_server, d
     repo.commit({"compose.yaml": compose("one", "fourth")}, "withdrawn")
     owner.post(f"/applications/{app['id']}/refresh")
     until(lambda: "one" in str((owner.get(f"/applications/{app['id']}")["error"] or {}).get("details")), what="the refusal")
+
+
+def test_approvals_end_with_the_source_they_were_given_for(owner, live_server, docker, make_app, tmp_path):
+    (tmp_path / "shared").mkdir()
+    app, _ = make_app({"compose.yaml": SERVICE + f"    volumes: ['{tmp_path}/shared:/d']\n"})
+    ended(owner, owner.post(f"/applications/{app['id']}/sync", {}))
+    assert owner.get(f"/applications/{app['id']}/approvals")["items"]
+    owner.patch(f"/applications/{app['id']}", {"description": "x"}, version=owner.get(f"/applications/{app['id']}")["version"], expect=200)
+    assert owner.get(f"/applications/{app['id']}/approvals")["items"]
+    owner.patch(f"/applications/{app['id']}", {"branch": "other"}, version=owner.get(f"/applications/{app['id']}")["version"], expect=200)
+    assert owner.get(f"/applications/{app['id']}/approvals")["items"] == []

@@ -227,6 +227,43 @@ TEST(failed_network_change_brings_network_and_containers_back) {
     return NULL;
 }
 
+/* Also when what fails has nothing to do with the network. */
+TEST(failure_elsewhere_brings_a_changed_network_back) {
+    clean();
+    static const char yaml[] =
+        "services:\n"
+        "  a: {image: 'busybox:local', command: [sleep, '1000'], stop_signal: SIGKILL, networks: [n]}\n"
+        "  b: {image: 'busybox:local', command: [sleep, '1000'], stop_signal: SIGKILL, networks: [n]}\n"
+        "  c: {image: 'busybox:local', command: %s, stop_signal: SIGKILL, healthcheck: {test: %s, interval: 1s, retries: 2}}\n"
+        "networks: {n: {ipam: {config: [{subnet: 10.232.%d.0/24}]}}}";
+    const char *good = commit(arena_printf(NOW, yaml, "[sleep, '1000']", "[CMD, 'true']", 7), "");
+    deploy(good);
+    const char *running =
+        arena_printf(NOW, "docker ps -q --no-trunc --filter label=com.docker.compose.project=%s | sort", project());
+    const char *ids = output(running);
+    const char *bad = commit(arena_printf(NOW, yaml, "[sleep, '999']", "[CMD, 'false']", 8), "");
+    struct world w = look(bad);
+    CHECK(apply(&w, bad) != NULL);
+    ZEQ(output(running), ids);
+    assert_in_sync(good);
+    return NULL;
+}
+
+TEST(volumes_without_a_name_are_handed_on) {
+    clean();
+    static const char yaml[] =
+        "services:\n  web: {image: 'busybox:local', command: [sleep, '%d'], stop_signal: SIGKILL, volumes: [/data]}";
+    deploy(commit(arena_printf(NOW, yaml, 1000), ""));
+    (void)output(arena_printf(NOW, "docker exec %s-web-1 sh -c 'echo kept > /data/f'", project()));
+    for (int i = 1; i <= 2; i++) {
+        const char *next = commit(arena_printf(NOW, yaml, 1000 + i), "");
+        deploy(next);
+        ZEQ(output(arena_printf(NOW, "docker exec %s-web-1 cat /data/f", project())), "kept");
+        assert_in_sync(next);
+    }
+    return NULL;
+}
+
 TEST(crashing_container_fails_with_its_output) {
     clean();
     const char *sha = commit(
@@ -316,6 +353,8 @@ int main(int argc, char **argv) {
                                        L(only_what_changed_is_replaced),
                                        L(failed_health_brings_the_old_version_back),
                                        L(failed_network_change_brings_network_and_containers_back),
+                                       L(failure_elsewhere_brings_a_changed_network_back),
+                                       L(volumes_without_a_name_are_handed_on),
                                        L(crashing_container_fails_with_its_output),
                                        L(failed_pull_stops_nothing),
                                        L(built_image_follows_its_context),

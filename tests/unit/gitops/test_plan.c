@@ -249,6 +249,7 @@ static void random_histories_converge(void **state) {
         for (int commit = 0; commit < 6; commit++) {
             d = desired_from(a, random_project());
             d->prune = true;
+            d->resumed = rnd(2);
             for (uint32_t crash = rnd(3); crash > 0; crash--) {
                 model_apply(&m, model_plan(&m, d), rnd(25));
                 something_happens(&m);

@@ -117,14 +117,14 @@ export default function SettingsTab({ app }: { app: Application }) {
         throw e;
       }
       const theirs = await call("GET /applications/{id}", { path: { id: app.id } });
-      setConflict({ theirs, merge: merge(base.model, wanted, modelOf(theirs)) });
+      setConflict({ theirs, merge: merge(from.model, wanted, modelOf(theirs)) });
     }
   };
   const model = useModelForm(settingsShape, base.model, (wanted) => save(wanted, base));
   const { dirty, reset } = model;
   useEffect(() => {
     // Someone else's change shows at once while nothing is edited here.
-    if (dirty || app.version === base.version) return;
+    if (dirty || app.version <= base.version) return; // an older answer may arrive late
     setBase({ version: app.version, model: modelOf(app) });
     reset(modelOf(app));
   }, [app, base.version, dirty, reset]);
@@ -143,7 +143,7 @@ export default function SettingsTab({ app }: { app: Application }) {
           {fromGit && <Alert severity="info">This application is described in the repository, in <code className="df-mono">{placeText({ file: app.manifestPath, line: app.manifestLine }) ?? "its manifest"}</code>. Change it there.</Alert>}
           {!fromGit && !editable && <Alert severity="info">You can read these settings. Changing them needs the right <code className="df-mono">application:update</code>.</Alert>}
           {model.error && <Alert severity="error">{model.error}</Alert>}
-          {dirty && app.version !== base.version && <Alert severity="info">Somebody saved a newer version while you edit. Saving merges the two and shows you the result first.</Alert>}
+          {dirty && app.version > base.version && <Alert severity="info">Somebody saved a newer version while you edit. Saving merges the two and shows you the result first.</Alert>}
           {model.mode === "yaml" ? (
             <ModelYaml model={model} label="Settings as YAML" readOnly={!editable} />
           ) : (

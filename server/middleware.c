@@ -11,15 +11,19 @@ static bool is_write(const struct xchg *x) { return x->r.route->method != HTTP_G
 
 static err_t ambiguous(const char *why) { return err_new(ERR_AMBIGUOUS_CREDENTIALS, "%s", why); }
 
+static const bool NOT_IN_TOKEN[256] = {[0 ... 0x20] = true, [0x7f ... 0xff] = true, [','] = true};
+
 static err_t bearer_token(struct xchg *x, struct str v, const char **ret) {
     if (v.n < 8 || !str_eq_nocase(str_n(v.p, 6), STR("bearer")) || v.p[6] != ' ')
         return ambiguous("the Authorization header must read \"Bearer <token>\"");
     struct str token = str_slice(v, 7, v.n);
     if (token.n > TOKEN_MAX)
         return ambiguous("the bearer token is too long");
+    bool illegal = false;
     for (size_t i = 0; i < token.n; i++)
-        if ((unsigned char)token.p[i] <= 0x20 || (unsigned char)token.p[i] >= 0x7f || token.p[i] == ',')
-            return ambiguous("the bearer token holds an illegal byte");
+        illegal |= NOT_IN_TOKEN[(unsigned char)token.p[i]];
+    if (illegal)
+        return ambiguous("the bearer token holds an illegal byte");
     *ret = str_z(x->a, token);
     return NULL;
 }

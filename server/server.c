@@ -29,6 +29,7 @@ static void defaults(struct server_conf *c) {
     dflt(&c->drain_ms, SECONDS(22));
     dflt(&c->ws_ping_ms, SECONDS(20));
     dflt(&c->ws_dead_ms, SECONDS(45));
+    dflt(&c->ws_stall_ms, SECONDS(60));
     c->max_body = c->max_body ? c->max_body : MIB(1);
     c->max_raw_body = c->max_raw_body ? c->max_raw_body : MIB(25);
     c->ws_max_per_user = c->ws_max_per_user ? c->ws_max_per_user : 10;

@@ -30,7 +30,7 @@ struct server_conf {
     uint64_t request_ms;  /* default 30000 */
     uint64_t handshake_ms, head_ms, keepalive_ms, stall_ms, drain_ms; /* defaults 10, 10, 60, 30, 22 s */
     unsigned ws_max_per_user;                                         /* default 10 */
-    uint64_t ws_ping_ms, ws_dead_ms;                                  /* defaults 20, 45 s */
+    uint64_t ws_ping_ms, ws_dead_ms, ws_stall_ms;                     /* defaults 20, 45, 60 s */
     bool access_log;                                                  /* one line per request */
     const char *version, *commit;
     /** Work to hand over while draining (jobs): called once at SIGTERM, on a fiber, before connections are closed. */

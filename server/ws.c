@@ -346,7 +346,7 @@ static void sweep_one(void *arg, struct ws *ws, void *ctx) {
     (void)ctx;
     if (ws->sock == NULL)
         return;
-    bool stalled = ws_queued(ws) > 0 && now - ws->progress_at > WS_STALL_MS;
+    bool stalled = ws_queued(ws) > 0 && now - ws->progress_at > SRV.conf.ws_stall_ms;
     if ((ws->close_queued && now > ws->close_by) || (!ws->paused && now - ws->heard_at > SRV.conf.ws_dead_ms))
         finish(ws, 1006);
     else if (stalled && !ws->close_queued)

@@ -12,7 +12,6 @@ enum {
     WS_MAX_PONGS = 16, /* pings answered before the peer has taken an answer */
     WS_FRAMES_PER_TICK = 256,
     WS_CLOSE_MS = 5000,
-    WS_STALL_MS = 60000,
     WS_REASON_MAX = 120
 };
 #define WS_RESTART "server restart; connect again in a few seconds" /* the reason of 1012 */

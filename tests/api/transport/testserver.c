@@ -414,6 +414,7 @@ int main(void) {
                                .drain_ms = env_int("DF_TEST_DRAIN_MS", 0),
                                .ws_ping_ms = env_int("DF_TEST_WS_PING_MS", 0),
                                .ws_dead_ms = env_int("DF_TEST_WS_DEAD_MS", 0),
+                               .ws_stall_ms = env_int("DF_TEST_WS_STALL_MS", 0),
                                .ws_max_per_user = (unsigned)env_int("DF_TEST_WS_MAX", 0),
                                .admission = {.max_conns = (unsigned)env_int("DF_TEST_MAX_CONNS", 0),
                                              .max_conns_per_peer = (unsigned)env_int("DF_TEST_MAX_CONNS_PEER", 0)}};

@@ -1,4 +1,5 @@
 /* Accounts on a real database: first start, login, refresh, tokens, tickets, and how they end. */
+#include <time.h>
 #include "core/base/id.h"
 #include "core/identity/identity.h"
 #include "core/pg/migrate.h"
@@ -224,6 +225,45 @@ TEST(api_tokens) {
     return NULL;
 }
 
+static int64_t later_s;
+
+static uint64_t real_mono_ms(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
+}
+
+static int64_t wall_later_us(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_REALTIME, &t);
+    return ((int64_t)t.tv_sec + later_s) * 1000000 + t.tv_nsec / 1000;
+}
+
+/* What is remembered of a token is not good for longer, nor for another text, than the token is */
+TEST(checked_access_tokens) {
+    static const struct clock_ops ops = {real_mono_ms, wall_later_us};
+    up();
+    struct arena *a = arena_current();
+    struct login_result s = login(ADMIN, PASSWORD);
+    struct principal *p;
+    for (int i = 0; i < 3; i++)
+        CHECK(z_eq(bearer(s.access)->session_id, s.session_id));
+    char *other = arena_strdup(a, s.access);
+    other[strlen(other) - 4] = (char)(other[strlen(other) - 4] == 'A' ? 'B' : 'A');
+    FAILS(ERR_TOKEN_INVALID, identity_bearer(id, a, str_of(other), "127.0.0.1", &p));
+    clock_set_ops(&ops);
+    later_s = s.expires_in - 5;
+    (void)bearer(s.access);
+    later_s = s.expires_in + 40;
+    FAILS(ERR_TOKEN_EXPIRED, identity_bearer(id, a, str_of(s.access), "127.0.0.1", &p));
+    clock_set_ops(NULL);
+    (void)bearer(s.access);
+    OK(identity_logout(id, bearer(s.access)));
+    FAILS(ERR_TOKEN_INVALID, identity_bearer(id, a, str_of(s.access), "127.0.0.1", &p));
+    down();
+    return NULL;
+}
+
 TEST(tickets) {
     up();
     struct arena *a = arena_current();
@@ -263,12 +303,9 @@ TEST(root_key_of_another_installation) {
 int main(void) {
     pg_lab_start();
     conf = (struct pg_conf){.url = pg_lab_database("identity"), .pool_size = 4};
-    const struct CMUnitTest tests[] = {LOOP_TEST(first_start),
-                                       LOOP_TEST(guesses),
-                                       LOOP_TEST(refresh_family),
-                                       LOOP_TEST(sessions_end),
-                                       LOOP_TEST(api_tokens),
-                                       LOOP_TEST(tickets),
-                                       LOOP_TEST(root_key_of_another_installation)};
+    const struct CMUnitTest tests[] = {LOOP_TEST(first_start),    LOOP_TEST(guesses),
+                                       LOOP_TEST(refresh_family), LOOP_TEST(sessions_end),
+                                       LOOP_TEST(api_tokens),     LOOP_TEST(checked_access_tokens),
+                                       LOOP_TEST(tickets),        LOOP_TEST(root_key_of_another_installation)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,144 @@
+"""The served OpenAPI document by the rules of its format, its page, and the files of the UI as a cache sees them."""
+import gzip
+import re
+
+import httpx
+import pytest
+
+from test_matrix import document, routes  # noqa: F401  (document is a fixture)
+
+SCHEMA_WORDS = {"type", "$ref", "anyOf", "oneOf", "allOf", "enum", "const", "properties", "items", "description", "not"}
+
+
+def pointers(node, at="#"):
+    """(where, target) of every $ref."""
+    if isinstance(node, dict):
+        if isinstance(node.get("$ref"), str):
+            yield at, node["$ref"]
+        for k, v in node.items():
+            yield from pointers(v, f"{at}/{k}")
+    elif isinstance(node, list):
+        for i, v in enumerate(node):
+            yield from pointers(v, f"{at}/{i}")
+
+
+def resolve(doc, ref):
+    assert ref.startswith("#/"), ref
+    node = doc
+    for part in ref[2:].split("/"):
+        node = node[part.replace("~1", "/").replace("~0", "~")]
+    return node
+
+
+def is_schema(schema):
+    return schema is True or (isinstance(schema, dict) and (schema == {} or bool(SCHEMA_WORDS & set(schema))))
+
+
+def test_the_root(document):  # noqa: F811
+    assert document["openapi"] == "3.1.1"
+    assert document["info"]["title"] and document["info"]["version"]
+    assert set(document) <= {"openapi", "info", "jsonSchemaDialect", "servers", "paths", "webhooks", "components", "security", "tags", "externalDocs"}
+    schemes = set(document["components"]["securitySchemes"])
+    for where, needs in [("root", document.get("security", []))] + [(p, op.get("security", [])) for _, p, op in routes(document)]:
+        for need in needs:
+            assert set(need) <= schemes, (where, need)
+
+
+def test_every_reference_leads_somewhere(document):  # noqa: F811
+    found = list(pointers(document))
+    assert len(found) > 100
+    for where, ref in found:
+        assert isinstance(resolve(document, ref), (dict, bool)), (where, ref)
+    assert all(re.fullmatch(r"[A-Za-z0-9._-]+", name) for kind in document["components"].values() for name in kind)
+
+
+def test_operations_are_named_once(document):  # noqa: F811
+    ids = [op["operationId"] for _, _, op in routes(document)]
+    assert len(ids) == len(set(ids)) > 50
+    shapes = [re.sub(r"\{[^}]*\}", "{}", path) for path in document["paths"]]
+    assert len(shapes) == len(set(shapes)), "two templated paths that are one"
+
+
+def test_parameters_are_declared(document):  # noqa: F811
+    for method, path, op in routes(document):
+        parameters = [resolve(document, p["$ref"]) if "$ref" in p else p for p in op.get("parameters", [])]
+        assert len({(p["name"], p["in"]) for p in parameters}) == len(parameters), (method, path)
+        for p in parameters:
+            assert p["in"] in ("path", "query", "header", "cookie") and is_schema(p["schema"]), (method, path, p)
+            assert p["in"] != "path" or p["required"] is True, (method, path, p)
+        assert {p["name"] for p in parameters if p["in"] == "path"} == set(re.findall(r"\{([^}]*)\}", path)), (method, path)
+
+
+# Operations whose answer is described in words only. The number may only go down.
+WITHOUT_SCHEMA = 73
+
+
+def test_answers_and_bodies_have_schemas(document):  # noqa: F811
+    without = []
+    for method, path, op in routes(document):
+        assert op["responses"] and any(s[0] in "123" for s in op["responses"]), (method, path)
+        for status, answer in op["responses"].items():
+            answer = resolve(document, answer["$ref"]) if "$ref" in answer else answer
+            assert re.fullmatch(r"[1-5](\d\d|XX)|default", status) and answer["description"], (method, path, status)
+            bare = status in ("204", "304", "101", "302", "303") or method == "HEAD"
+            if not bare and not answer.get("content"):
+                without.append((method, path, status))
+            for kind, media in answer.get("content", {}).items():
+                assert "/" in kind and is_schema(media["schema"]), (method, path, status, kind)
+        if "requestBody" in op:
+            assert method not in ("GET", "HEAD"), (method, path)
+            for kind, media in op["requestBody"]["content"].items():
+                assert "/" in kind and is_schema(media["schema"]), (method, path, kind)
+    assert len(without) <= WITHOUT_SCHEMA, without
+
+
+def test_the_page_of_the_document_keeps_its_policy(server):
+    """No script, style or handler within the page, nothing from elsewhere: what the policy would refuse is not there."""
+    page = httpx.get(server.url + "/api/docs")
+    policy = page.headers["content-security-policy"]
+    assert "default-src 'none'" in policy and "script-src 'self'" in policy and "unsafe" not in policy.replace("style-src-attr 'unsafe-inline'", "")
+    assert not re.search(r"<script(?![^>]*\bsrc=)|<style|\son\w+=|\sstyle=|javascript:", page.text, re.I)
+    wanted = re.findall(r"""(?:src|href)=["']([^"'#]+)["']""", page.text)
+    assert wanted
+    for name in wanted:
+        assert not re.match(r"(?:[a-z]+:)?//", name), name
+        assert httpx.get(str(httpx.URL(server.url + "/api/docs").join(name))).status_code == 200, name
+
+
+@pytest.fixture
+def index(server):
+    page = httpx.get(server.url + "/")
+    if page.status_code == 404:
+        pytest.skip("built without the UI")
+    return page
+
+
+def test_files_of_the_ui_are_cached_for_ever_and_come_compressed(server, index):
+    assert index.headers["cache-control"] == "no-store"
+    nonce = re.search(r"'nonce-([^']+)'", index.headers["content-security-policy"]).group(1)
+    assert nonce not in httpx.get(server.url + "/").headers["content-security-policy"]
+    head = httpx.head(server.url + "/applications/some/page")
+    assert head.status_code == 200 and head.content == b"" and head.headers["content-type"].startswith("text/html")
+    for name in re.findall(r"""(?:src|href)="(/assets/[^"]+\.(?:js|css))\"""", index.text):
+        with httpx.Client(base_url=server.url, headers={"Accept-Encoding": "identity"}) as c:
+            plain = c.get(name)
+            assert plain.headers["cache-control"] == "public, max-age=31536000, immutable" and "content-encoding" not in plain.headers
+            tags = {plain.headers["etag"]}
+            assert c.get(name, headers={"If-None-Match": plain.headers["etag"]}).status_code == 304
+            if len(plain.content) < 1024:
+                continue  # not worth a twin
+            for coding in ("br", "gzip"):
+                with c.stream("GET", name, headers={"Accept-Encoding": coding}) as r:
+                    raw = b"".join(r.iter_raw())
+                assert r.headers.get("content-encoding") == coding, (name, coding, len(plain.content))
+                assert "accept-encoding" in r.headers["vary"].lower() and len(raw) < len(plain.content)
+                assert coding == "br" or gzip.decompress(raw) == plain.content
+                assert r.headers["etag"] not in tags
+                tags.add(r.headers["etag"])
+                again = c.get(name, headers={"Accept-Encoding": coding, "If-None-Match": r.headers["etag"]})
+                assert again.status_code == 304 and again.content == b"" and again.headers["etag"] == r.headers["etag"]
+            head = c.head(name)
+            assert head.status_code == 200 and head.content == b"" and head.headers["content-length"] == str(len(plain.content))
+            assert c.get(name, headers={"If-None-Match": '"other"'}).status_code == 200
+            assert c.get(name.replace(".js", "x.js").replace(".css", "x.css")).status_code == 404
+            assert c.post(name).status_code == 405

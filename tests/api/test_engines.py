@@ -203,14 +203,14 @@ def test_another_name_that_is_told(owner, engine, add_node):
 class Front:
     """A TLS server with a certificate of the test's choice before the engine's socket; keeps what it was told."""
 
-    def __init__(self, engine, cert, only=None):
+    def __init__(self, engine, cert, only=None, port=0):
         self.heard, self.engine = b"", engine
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         if only:
             context.set_ciphers("ALL:@SECLEVEL=0")
             context.minimum_version = context.maximum_version = only
         context.load_cert_chain(*cert.write(engine.folder, unique("front")))
-        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.listener = socket.create_server(("127.0.0.1", port))
         self.url = f"tcp://127.0.0.1:{self.listener.getsockname()[1]}"
         self.context = context
         threading.Thread(target=self.serve, daemon=True).start()
@@ -282,6 +282,64 @@ def test_what_is_asked_of_it_is_a_502(owner, engine, add_node, make_app):
     assert (r.status_code, code(r)) == (502, "TLS_VERIFY_FAILED"), r.text
     for more in ({"skipVerify": True}, {"insecure": True}):
         assert owner.post("/nodes", {"name": unique("n"), "url": engine.url, "tls": engine.tls(**more)}).status_code == 400
+
+
+class Relay:
+    """A wire to the engine that can be cut."""
+
+    def __init__(self, engine):
+        self.engine, self.open = engine, []
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self.listener.getsockname()[1]
+        self.thread = threading.Thread(target=self.serve, daemon=True)
+        self.thread.start()
+
+    def serve(self):
+        with contextlib.suppress(OSError):
+            while True:
+                pair = self.listener.accept()[0], socket.create_connection(("127.0.0.1", self.engine.port))
+                self.open += pair
+                for one, other in (pair, pair[::-1]):
+                    threading.Thread(target=self.pump, args=(one, other), daemon=True).start()
+
+    @staticmethod
+    def pump(source, target):
+        with contextlib.suppress(OSError):
+            while data := source.recv(65536):
+                target.sendall(data)
+        for s in (source, target):
+            with contextlib.suppress(OSError):
+                s.shutdown(socket.SHUT_RDWR)
+
+    def cut(self):
+        for s in (self.listener, *self.open):
+            with contextlib.suppress(OSError):
+                s.shutdown(socket.SHUT_RDWR)
+        self.thread.join()
+        for s in (self.listener, *self.open):
+            s.close()
+
+
+def test_a_known_engine_that_becomes_somebody_else(owner, engine, add_node):
+    """TL4: the same address answers with another authority's certificate. No command is sent there."""
+    name, relay = unique("swap"), Relay(engine)
+    engine.docker("run", "-d", "--init", "--name", name, IMAGE, "sleep", "10000")
+    n = add_node(f"tcp://127.0.0.1:{relay.port}", engine.tls())
+    try:
+        key = until(lambda: owner.all(f"/nodes/{n['id']}/containers", name=name))[0]["id"]
+        begun = engine.docker.inspect(name)["State"]["StartedAt"]
+    finally:
+        relay.cut()
+    front = Front(engine, Cert("engine", engine.other_ca, (LOOPBACK,), SERVER), port=relay.port)
+    try:
+        until(lambda: (x := owner.get(f"/nodes/{n['id']}"))["state"] == "unreachable" and "TLS" in x["stateReason"], 40)
+        for method, path in (("GET", ""), ("GET", "/logs"), ("POST", "/restart")):
+            r = owner.call(method, f"/containers/{key}{path}")
+            assert (r.status_code, code(r)) == (502, "TLS_VERIFY_FAILED"), (method, path, r.text)
+        assert front.heard == b"" and engine.docker.inspect(name)["State"]["StartedAt"] == begun
+    finally:
+        front.listener.close()
+        engine.docker("rm", "-f", name)
 
 
 # ---- engines that are away --------------------------------------------------------------------------

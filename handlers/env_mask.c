@@ -4,6 +4,9 @@
 #define MASK "***"
 
 bool env_shown(const struct request *r, const char *scope_id) {
+    /* Lists come from the database and may be ahead of the snapshot by an application that was made just now. */
+    if (!rbac_knows(platform()->rbac, scope_id))
+        err_ignore(rbac_refresh(platform()->rbac));
     return rbac_allowed(platform()->rbac, r->who, PERM_CONTAINER_INSPECT_ENV, scope_id);
 }
 

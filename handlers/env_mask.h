@@ -4,6 +4,7 @@
 #pragma once
 #include "server/request.h"
 
+/** May YIELD: for a scope made a moment ago. */
 bool env_shown(const struct request *r, const char *scope_id);
 /** In place, unless the caller may see the values. The document must be his own copy. */
 void env_mask(const struct request *r, const char *scope_id, struct json *doc);

@@ -252,6 +252,10 @@ bool rbac_allowed(struct rbac *r, const struct principal *who, enum permission p
     return rbac_check(r, NULL, who, p, scope_id, &d);
 }
 
+bool rbac_knows(struct rbac *r, const char *scope_id) {
+    return r->now && scope_id && map_getz(&r->now->scopes, scope_id) != NULL;
+}
+
 bool rbac_allowed_anywhere(struct rbac *r, const struct principal *who, enum permission p) {
     const struct user_node *u = user_of(r, who);
     if (who->kind == PRINCIPAL_SYSTEM)

@@ -30,6 +30,8 @@ void rbac_free(struct rbac *r);
 MUST_CHECK err_t rbac_start(struct rbac *r);
 /** YIELDS. Load now if the epoch moved: after a change of our own, so that the next request already sees it. */
 MUST_CHECK err_t rbac_refresh(struct rbac *r);
+/** Is the scope in the snapshot? One made a moment ago elsewhere is not, and nobody has rights there yet. */
+bool rbac_knows(struct rbac *r, const char *scope_id);
 /** Age of what decisions rest on; above 5 s without a database decisions fail with ERR_DB_UNAVAILABLE. */
 uint64_t rbac_age_ms(const struct rbac *r);
 int64_t rbac_epoch(const struct rbac *r);

@@ -20,7 +20,7 @@ static void dflt(uint64_t *v, uint64_t d) {
         *v = d;
 }
 
-static void defaults(struct server_conf *c) {
+void server_conf_defaults(struct server_conf *c) {
     dflt(&c->request_ms, SECONDS(30));
     dflt(&c->handshake_ms, SECONDS(10));
     dflt(&c->head_ms, SECONDS(10));
@@ -98,7 +98,7 @@ err_t server_reconfigure(const struct server_conf *conf) {
     const struct conf_cidr *proxies;
     TRY(parse_proxies(a, conf->trusted_proxies, &proxies));
     struct server_conf c = *conf;
-    defaults(&c);
+    server_conf_defaults(&c);
     SRV.proxies = proxies;
     SRV.nproxies = list_length(conf->trusted_proxies);
     SRV.conf.cors_origins = list_dup(a, conf->cors_origins);
@@ -124,7 +124,7 @@ static void on_sweep(void *arg) {
 err_t server_start(const struct server_conf *conf) {
     CHECK(!SRV.started);
     SRV.conf = *conf;
-    defaults(&SRV.conf);
+    server_conf_defaults(&SRV.conf);
     TRY(server_reconfigure(conf));
     list_init(&SRV.conns);
     list_init(&SRV.xchgs);

@@ -41,6 +41,8 @@ struct server_conf {
     void *on_reload_arg;
 };
 
+/** Put the defaults where `c` says nothing; server_start does it with its copy. */
+void server_conf_defaults(struct server_conf *c);
 /** Bind, prepare TLS, accept. After routes_register. The listeners' texts and `hosts` must outlive the server. ERR_CONFIG names
  * what is wrong. Nothing is accepted before the loop runs. */
 MUST_CHECK err_t server_start(const struct server_conf *conf);

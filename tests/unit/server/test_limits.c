@@ -7,6 +7,7 @@
 #include <arpa/inet.h>
 #include "server/admission.h"
 #include "server/ratelimit.h"
+#include "server/server.h"
 
 static struct arena *a;
 
@@ -151,12 +152,30 @@ static int teardown(void **state) {
     return 0;
 }
 
+static void patience_with_peers(void **state) {
+    (void)state;
+    struct server_conf c = {0}, given = {.head_ms = 1, .drain_ms = 2};
+    server_conf_defaults(&c);
+    assert_int_equal(c.handshake_ms, 10000);
+    assert_int_equal(c.head_ms, 10000);
+    assert_int_equal(c.stall_ms, 30000);
+    assert_int_equal(c.keepalive_ms, 60000);
+    assert_int_equal(c.request_ms, 30000);
+    assert_in_range(c.drain_ms, 1, 23000); /* and seven seconds more are 30 */
+    assert_int_equal(c.ws_ping_ms, 20000);
+    assert_int_equal(c.ws_dead_ms, 45000);
+    assert_int_equal(c.ws_stall_ms, 60000);
+    assert_int_equal(c.max_body, 1 << 20);
+    server_conf_defaults(&given);
+    assert_int_equal(given.head_ms, 1);
+    assert_int_equal(given.drain_ms, 2);
+}
+
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(burst_then_rate),
-                                       cmocka_unit_test(refusal_says_when),
-                                       cmocka_unit_test(table_is_bounded),
-                                       cmocka_unit_test(connections_are_capped),
-                                       cmocka_unit_test(credit_runs_out_and_comes_back),
-                                       cmocka_unit_test(running_requests_are_capped)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(patience_with_peers),        cmocka_unit_test(burst_then_rate),
+        cmocka_unit_test(refusal_says_when),          cmocka_unit_test(table_is_bounded),
+        cmocka_unit_test(connections_are_capped),     cmocka_unit_test(credit_runs_out_and_comes_back),
+        cmocka_unit_test(running_requests_are_capped)};
     return cmocka_run_group_tests(tests, setup, teardown);
 }

@@ -7,6 +7,8 @@ import hpack
 import pytest
 from hyperframe import frame as F
 
+from conftest import BUILD
+
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 
 
@@ -322,7 +324,9 @@ def test_tiny_windows_buffer_little(start):
         for _ in range(10):
             c.send(*[window(i * 2 + 1, 1) for i in range(100)])
             time.sleep(0.2)
-        assert server.alive() and server.rss_kib() - rss < 32 * 256 + 4096  # as many run as may run at a time
+        assert server.alive()
+        if "asan" not in BUILD.name:  # which keeps what was freed for a while
+            assert server.rss_kib() - rss < 32 * 256 + 4096  # as many run as may run at a time
     server.wait_for(lambda n: n["fibers"] == 0 and n["conns"] == 1)
 
 

@@ -32,10 +32,10 @@ function Facts({ app }: { app: Application }) {
   return (
     <>
       <Fact icon={<GitBranch size={14} />} title={app.repository.url}>
-        {app.repository.name} · {app.branch}
+        {[app.repository.name, app.branch].filter(Boolean).join(" · ")}
       </Fact>
       <Fact icon={<FileCode2 size={14} />} title="Folder and compose files">
-        <span className="df-mono">{[app.path || ".", ...(app.composeFiles ?? [])].filter(Boolean).join(" · ")}</span>
+        <span className="df-mono">{[app.path, ...(app.composeFiles ?? [])].filter(Boolean).join(" · ") || "compose.yaml"}</span>
       </Fact>
       <Fact icon={<GitCommitHorizontal size={14} />} title="Deployed and wanted commit">
         {deployedCommit ? <Id value={deployedCommit} label="commit" /> : "not deployed"}

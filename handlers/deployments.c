@@ -58,11 +58,13 @@ static err_t get(struct request *r, struct reply *out) {
 
 static const struct route rows[] = {
     ROUTE(GET, "/api/v1/deployments", AUTH_PERMISSION, "deployment:read", list, .query = "application status",
-          .flags = ROUTE_LIST, .tag = "deployments", .summary = "List deployments, newest first"),
+          .flags = ROUTE_LIST, .response_schema = "Deployment", .tag = "deployments",
+          .summary = "List deployments, newest first"),
     ROUTE(GET, "/api/v1/deployments/{id}", AUTH_PERMISSION, "deployment:read", get, .resolve = resolve_deployment,
-          .tag = "deployments", .summary = "Get a deployment with its plan and operations"),
+          .response_schema = "Deployment", .tag = "deployments",
+          .summary = "Get a deployment with its plan and operations"),
     ROUTE(GET, "/api/v1/applications/{id}/deployments", AUTH_PERMISSION, "deployment:read", list_of_app,
-          .resolve = resolve_application, .query = "status", .flags = ROUTE_LIST, .tag = "deployments",
-          .summary = "Deployments of an application, newest first"),
+          .resolve = resolve_application, .query = "status", .flags = ROUTE_LIST, .response_schema = "Deployment",
+          .tag = "deployments", .summary = "Deployments of an application, newest first"),
 };
 ROUTE_TABLE(deployments_routes, rows);

@@ -329,19 +329,19 @@ static err_t test(struct request *r, struct reply *out) {
 
 static const struct route rows[] = {
     ROUTE(GET, "/api/v1/nodes", AUTH_PERMISSION, "node:read", list, .query = "state", .flags = ROUTE_LIST,
-          .tag = "nodes", .summary = "List Docker nodes"),
+          .response_schema = "Node", .tag = "nodes", .summary = "List Docker nodes"),
     ROUTE(POST, "/api/v1/nodes", AUTH_PERMISSION, "node:create", create, .read_permission = "node:read",
-          .resolve = resolve_scope, .audit = "node.create", .request_schema = "NodeCreate", .tag = "nodes",
-          .summary = "Register a Docker node"),
-    ROUTE(GET, "/api/v1/nodes/{id}", AUTH_PERMISSION, "node:read", get, .resolve = resolve_node, .tag = "nodes",
-          .summary = "Get a node"),
+          .resolve = resolve_scope, .audit = "node.create", .request_schema = "NodeCreate", .response_schema = "Node",
+          .tag = "nodes", .summary = "Register a Docker node"),
+    ROUTE(GET, "/api/v1/nodes/{id}", AUTH_PERMISSION, "node:read", get, .resolve = resolve_node,
+          .response_schema = "Node", .tag = "nodes", .summary = "Get a node"),
     ROUTE(PATCH, "/api/v1/nodes/{id}", AUTH_PERMISSION, "node:update", update, .read_permission = "node:read",
           .resolve = resolve_node, .audit = "node.update", .request_schema = "NodeUpdate", .flags = ROUTE_IF_MATCH,
-          .tag = "nodes", .summary = "Change a node"),
+          .response_schema = "Node", .tag = "nodes", .summary = "Change a node"),
     ROUTE(DELETE, "/api/v1/nodes/{id}", AUTH_PERMISSION, "node:delete", delete, .read_permission = "node:read",
           .resolve = resolve_node, .audit = "node.delete", .flags = ROUTE_IF_MATCH, .tag = "nodes",
           .summary = "Remove a node"),
     ROUTE(POST, "/api/v1/nodes/{id}/test", AUTH_PERMISSION, "node:read", test, .resolve = resolve_node,
-          .flags = ROUTE_NO_AUDIT, .tag = "nodes", .summary = "Ask the engine now"),
+          .flags = ROUTE_NO_AUDIT, .response_schema = "NodeTest", .tag = "nodes", .summary = "Ask the engine now"),
 };
 ROUTE_TABLE(nodes_routes, rows);

@@ -89,7 +89,7 @@ static const struct route rows[] = {
                 .summary = "Delete an empty organization"),
     SCOPE(GET, &kind, PATH "/{id}/members", "user:read", member_list, .resolve = scope_resolve,
           .response_schema = "User", .flags = ROUTE_LIST, .summary = "People of an organization"),
-    SCOPE(POST, &kind, PATH "/{id}/members", "organization:update", member_add, .resolve = scope_resolve,
+    SCOPE(POST, &kind, PATH "/{id}/members", "organization:update", member_add, .status = 204, .resolve = scope_resolve,
           .audit = "organization-member.add", .request_schema = "MemberAdd", .summary = "Make somebody a member"),
     SCOPE(DELETE, &kind, PATH "/{id}/members/{userId}", "organization:update", member_remove, .resolve = scope_resolve,
           .audit = "organization-member.remove", .summary = "Remove a member with all roles in the organization"),

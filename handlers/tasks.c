@@ -103,13 +103,15 @@ static err_t log_lines(struct request *r, struct reply *out) {
 
 static const struct route rows[] = {
     ROUTE(GET, "/api/v1/tasks", AUTH_PERMISSION, "task:read", list, .query = "state kind object all",
-          .flags = ROUTE_LIST, .tag = "tasks",
+          .flags = ROUTE_LIST, .response_schema = "Task", .tag = "tasks",
           .summary = "List tasks, newest first; all=true shows those of the clock too"),
-    ROUTE(GET, "/api/v1/tasks/{id}", AUTH_PERMISSION, "task:read", get, .resolve = resolve_task, .tag = "tasks",
-          .summary = "Get a task"),
+    ROUTE(GET, "/api/v1/tasks/{id}", AUTH_PERMISSION, "task:read", get, .resolve = resolve_task,
+          .response_schema = "Task", .tag = "tasks", .summary = "Get a task"),
     ROUTE(POST, "/api/v1/tasks/{id}/cancel", AUTH_PERMISSION, "task:cancel", cancel, .read_permission = "task:read",
-          .resolve = resolve_task, .audit = "task.cancel", .tag = "tasks", .summary = "Stop a task"),
+          .resolve = resolve_task, .audit = "task.cancel", .response_schema = "Task", .status = 202, .tag = "tasks",
+          .summary = "Stop a task"),
     ROUTE(GET, "/api/v1/tasks/{id}/log", AUTH_PERMISSION, "task:read", log_lines, .resolve = resolve_task,
-          .query = "cursor limit", .tag = "tasks", .summary = "Log lines of a task, oldest first"),
+          .query = "cursor limit", .response_schema = "TaskLogLine", .flags = ROUTE_PAGE, .tag = "tasks",
+          .summary = "Log lines of a task, oldest first"),
 };
 ROUTE_TABLE(tasks_routes, rows);

@@ -82,30 +82,51 @@ static void add_error(struct arena *a, struct json *answers, const char *status,
     add_answer(a, answers, status, text, ref(a, "Error"));
 }
 
+static struct json *page_of(struct arena *a, struct json *item) {
+    struct json *page = json_object(a), *props = json_object(a), *items = json_object(a), *next = json_object(a);
+    struct json *types = json_array(a);
+    json_set_str(a, items, "type", "array");
+    json_set(a, items, "items", item);
+    json_push(a, types, json_string(a, "string"));
+    json_push(a, types, json_string(a, "null"));
+    json_set(a, next, "type", types);
+    json_set(a, props, "items", items);
+    json_set(a, props, "next", next);
+    json_set_str(a, page, "type", "object");
+    json_set(a, page, "properties", props);
+    return page;
+}
+
+static int good_status(const struct route *r) {
+    if (r->status)
+        return r->status;
+    if (r->flags & ROUTE_TASK)
+        return 202;
+    if (r->method == HTTP_DELETE)
+        return 204;
+    return r->method == HTTP_POST && r->audit && z_ends(r->audit, ".create") ? 201 : 200;
+}
+
 static void good_answer(struct arena *a, const struct route *r, struct json *answers) {
+    int status = good_status(r);
     struct json *body = NULL;
     if (r->response_schema != NULL && schema_get(r->response_schema) != NULL)
         body = ref(a, r->response_schema);
-    if (body != NULL && (r->flags & ROUTE_LIST)) {
-        struct json *page = json_object(a), *props = json_object(a), *items = json_object(a), *next = json_object(a);
-        json_set_str(a, items, "type", "array");
-        json_set(a, items, "items", body);
-        struct json *types = json_array(a);
-        json_push(a, types, json_string(a, "string"));
-        json_push(a, types, json_string(a, "null"));
-        json_set(a, next, "type", types);
-        json_set(a, props, "items", items);
-        json_set(a, props, "next", next);
-        json_set_str(a, page, "type", "object");
-        json_set(a, page, "properties", props);
-        body = page;
-    }
+    else if (status == 202)
+        body = ref(a, "TaskRef");
+    if (body != NULL && (r->flags & (ROUTE_LIST | ROUTE_PAGE)))
+        body = page_of(a, body);
     if (r->flags & ROUTE_WS)
         add_answer(a, answers, "101", "WebSocket opened", NULL);
-    else if (r->flags & ROUTE_TASK)
+    else if (status == 202)
         add_answer(a, answers, "202", "Accepted; Location names the task", body);
     else
-        add_answer(a, answers, "200", "Success", body);
+        add_answer(a, answers, arena_printf(a, "%d", status), status == 204 ? "Done" : "Success",
+                   status == 204 ? NULL : body);
+    if ((r->flags & ROUTE_TASK) && r->method == HTTP_DELETE)
+        add_answer(a, answers, "204", "Done at once", NULL);
+    if (r->request_schema != NULL && z_eq(r->request_schema, "SyncRequest"))
+        add_answer(a, answers, "200", "With dryRun: the plan", ref(a, "Plan"));
 }
 
 static void error_answers(struct arena *a, const struct route *r, struct json *answers) {

@@ -24,6 +24,7 @@ enum route_flags {
     ROUTE_INLINE =
         1 << 8, /* public GET whose handler never YIELDS: runs on the loop stack, no fiber (health, metrics) */
     ROUTE_LOGIN = 1 << 9, /* counts against the login rate limit of the address */
+    ROUTE_PAGE = 1 << 11, /* the answer is a page of response_schema, without the query parameters of ROUTE_LIST */
     ROUTE_HOOK = 1 << 10, /* signed by its sender: refusals cost the address double; no Origin or CSRF rules */
 };
 typedef err_t route_handler(struct request *r, struct reply *out);
@@ -39,9 +40,10 @@ struct route {
     const char *read_permission; /* 404 instead of 403 when this one is missing too; NULL = permission */
     route_scope_fn *resolve;
     route_handler *handler;
-    const char *audit;          /* "application.sync"; NULL for reads */
-    const char *request_schema; /* name in conf/schemas (without .json), NULL = no body */
-    const char *response_schema;
+    const char *audit;           /* "application.sync"; NULL for reads */
+    const char *request_schema;  /* name in conf/schemas (without .json), NULL = no body */
+    const char *response_schema; /* of the answer, or of each item with ROUTE_LIST and ROUTE_PAGE */
+    int status;        /* of success; 0: 202 of tasks, 204 of DELETE, 201 of what is audited as x.create, else 200 */
     const char *query; /* allowed query parameters, space separated; NULL = none (LIST/TASK flags add theirs) */
     unsigned flags;
     const void *data;          /* of handlers that serve several rows */

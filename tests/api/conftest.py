@@ -217,6 +217,7 @@ class Recorder:
     def __init__(self):
         self.writes = []   # (request id, method, path) of every mutating 2xx on the shared server
         self.secrets = set()
+        self.answers = {}  # (method, path without query, status) of every 2xx -> one answer in JSON, or None
 
 
 RECORDED = Recorder()
@@ -245,6 +246,9 @@ class Api:
         r = self.http.request(method, full, json=json, headers=headers, **kw)
         if self.record and method in WRITES and 200 <= r.status_code < 300 and "idempotency-replayed" not in r.headers:
             RECORDED.writes.append((self.server, r.headers["x-request-id"], method, full))
+        if 200 <= r.status_code < 300:
+            as_json = r.headers.get("content-type", "") == "application/json"
+            RECORDED.answers[method, full.partition("?")[0], r.status_code] = r.json() if as_json else None
         if expect is not None:
             assert r.status_code == expect, f"{method} {full}: {r.status_code} {r.text}"
         return r

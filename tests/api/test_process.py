@@ -64,10 +64,19 @@ WAITING = SERVICE + """    healthcheck: {test: ["CMD", "test", "-f", "/tmp/ok"],
 """
 
 
-def test_the_end_with_work_in_flight(live_server, owner, docker, make_app):
+@pytest.fixture
+def stoppable(live_server):
+    """The shared server, which runs again afterwards, whatever happened."""
+    yield live_server
+    live_server.settings["DOCKFLOW_SERVER_DRAIN_SECONDS"] = "3"
+    if live_server.process is None or live_server.process.poll() is not None:
+        live_server.start()
+
+
+def test_the_end_with_work_in_flight(stoppable, owner, docker, make_app):
     """PR6: ready says 503, requests that run are answered, sockets close with 1012 and what to do, jobs give their lease back."""
     app, _ = make_app({"compose.yaml": WAITING})
-    server = live_server
+    server = stoppable
     server.stop()
     server.settings["DOCKFLOW_SERVER_DRAIN_SECONDS"] = "20"
     server.start()
@@ -88,6 +97,7 @@ def test_the_end_with_work_in_flight(live_server, owner, docker, make_app):
                     await asyncio.wait_for(ws.recv(), 30)
                 except websockets.ConnectionClosed:
                     pass
+            await ws.wait_closed()  # the code is known when the closing is over
             closes.append((ws.close_code, ws.close_reason))
     opened = threading.Event()
     watcher = threading.Thread(target=lambda: asyncio.run(watch()))

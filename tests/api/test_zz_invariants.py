@@ -46,3 +46,55 @@ def test_chains_are_whole(server, db, recorded, admin_password):
         params = {} if chain == "00000000-0000-7000-8000-000000000000" else {"organization": chain}
         r = admin.call("GET", "/audit-logs/verify", params=params)
         assert r.status_code in (200, 404) and (r.status_code == 404 or r.json()["ok"]), (chain, r.text)
+
+
+# ---- the document of the API tells the truth --------------------------------------------------------------
+
+def kind_of(value):
+    return {bool: "boolean", int: "integer", float: "number", str: "string", list: "array", dict: "object", type(None): "null"}[type(value)]
+
+
+def against(document, schema, value, at=""):
+    """What in an answer is not as its schema says: other types, words outside an enumeration, fields nobody wrote down."""
+    if "$ref" in schema:
+        schema = document["components"]["schemas"][schema["$ref"].rpartition("/")[2]]
+    types = schema.get("type", [])
+    types = types if isinstance(types, list) else [types]
+    kind = kind_of(value)
+    if types and kind not in types and not (kind == "integer" and "number" in types):
+        return [f"{at}: {kind}, not {types}"]
+    if value is not None and "enum" in schema and value not in schema["enum"]:
+        return [f"{at}: {value!r} is not one of {schema['enum']}"]
+    out = []
+    for k, v in (value.items() if isinstance(value, dict) else ()):
+        more = schema.get("additionalProperties")
+        if k in schema.get("properties", {}):
+            out += against(document, schema["properties"][k], v, f"{at}/{k}")
+        elif isinstance(more, dict):
+            out += against(document, more, v, f"{at}/{k}")
+        elif schema.get("properties"):
+            out.append(f"{at}/{k} is not in the schema")
+    for i, v in enumerate(value[:3] if isinstance(value, list) else ()):
+        out += against(document, schema.get("items", {}), v, f"{at}/{i}")
+    return out
+
+
+def test_answers_are_as_the_document_says(server, recorded):
+    import re
+    from conftest import Api
+    document = Api(server).get("/openapi.json")
+    rows = [(re.compile(re.sub(r"\\{[^}]*\\}", "[^/]+", re.escape(path))), path) for path in document["paths"]]
+    rows.sort(key=lambda row: row[1].count("{"))  # /a/b before /a/{id}
+    wrong = []
+    for (method, path, status), body in recorded.answers.items():
+        found = next((p for pattern, p in rows if pattern.fullmatch(path) and method.lower() in document["paths"][p]), None)
+        if found is None:
+            continue
+        answers = document["paths"][found][method.lower()]["responses"]
+        if str(status) not in answers:
+            wrong.append(f"{method} {found}: {status} is not documented")
+            continue
+        schema = answers[str(status)].get("content", {}).get("application/json", {}).get("schema")
+        if schema and body is not None:
+            wrong += [f"{method} {found} {status}{x}" for x in against(document, schema, body)]
+    assert not wrong, "\n".join(sorted(set(wrong)))

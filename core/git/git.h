@@ -82,7 +82,8 @@ MUST_CHECK err_t git_work_run(struct git_work *w, struct arena *a,
                               err_t (*fn)(struct git_files *f, struct arena *a, void *arg), uint64_t deadline);
 /** On the worker: one file, as git_read. */
 MUST_CHECK err_t git_files_read(struct git_files *f, const char *path, size_t max, struct str *ret);
-/** YIELDS. Entries below `dir` ("" = root), recursive on request, at most `limit` (ERR_GIT_LIMIT beyond). Sorted by path. */
+/** YIELDS. Entries below `dir` ("" = root), recursive on request, at most `limit` (ERR_GIT_LIMIT beyond). Sorted by path.
+ * ERR_PATH_ESCAPE for names that no honest tree has ("..", "a/b", ".git"). */
 MUST_CHECK err_t git_list(struct arena *a, const char *mirror_dir, const char *sha, const char *dir, bool recursive,
                           size_t limit, uint64_t deadline, struct git_entry **ret, size_t *ret_n);
 /** YIELDS. Does any path matching `globs` differ between two commits? (NULL from = yes.) */

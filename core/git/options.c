@@ -32,7 +32,8 @@ err_t git_err(int rc, const char *op) {
         code = ERR_NOT_FOUND;
     else if (rc == GIT_ECERTIFICATE)
         code = ERR_TLS_VERIFY;
-    else if (last && (last->klass == GIT_ERROR_NOMEMORY || strstr(why, "limit") || strstr(why, "too large")))
+    else if (last && (last->klass == GIT_ERROR_NOMEMORY || strstr(why, "limit") || strstr(why, "too large") ||
+                      strstr(why, "too many")))
         code = ERR_GIT_LIMIT;
     return err_new(code, "%s: %s", op, why);
 }

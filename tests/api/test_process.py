@@ -24,6 +24,67 @@ def test_a_bad_proxy_stops_the_check_with_key_and_line(tmp_path, value, line):
     assert f"c.yaml:{line}:" in done.stderr and "server.trustedProxies" in done.stderr
 
 
+def check(*args, **env):
+    return subprocess.run([PROGRAM, *map(str, args)], capture_output=True, text=True, timeout=60, env={"PATH": os.environ["PATH"], **env})
+
+
+@pytest.mark.parametrize("text,place,says", [
+    ("server:\n  nonsense: 1\n", ":2:3:", 'unknown key "server.nonsense"'),
+    ("log:\n  level: INFO\nservr: {}\n", ":3:1:", '"servr"'),
+    ("server:\n  drainSeconds: soon\n", ":2:", "server.drainSeconds"),
+    ("server:\n  drainSeconds: 5\n  drainSeconds: 6\n", ":3:3:", "drainSeconds"),
+    ("server: [\n", ":", "c.yaml"),
+])
+def test_a_bad_file_stops_check_and_boot_alike(tmp_path, text, place, says):
+    file = tmp_path / "c.yaml"
+    file.write_text(text)
+    for args in (["--check-config", "--config", file], ["--config", file, "--data.dir", tmp_path / "data"]):
+        done = check(*args)
+        assert done.returncode == 78, done.stderr
+        assert f"c.yaml{place}" in done.stderr and says in done.stderr
+    assert not (tmp_path / "data").exists()
+
+
+def test_a_good_file_passes_the_check(tmp_path):
+    file = tmp_path / "c.yaml"
+    file.write_text("server: {drainSeconds: 5}\n")
+    done = check("--check-config", "--config", file)
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_bad_variable_is_named():
+    done = check("--check-config", DOCKFLOW_SERVER_DRAIN_SECONDS="soon")
+    assert done.returncode == 78 and "DOCKFLOW_SERVER_DRAIN_SECONDS" in done.stderr
+
+
+def test_secrets_from_files(new_server, new_database, tmp_path):
+    file, database = tmp_path / "url", new_database()
+    file.write_text(database.url + "\n")
+    file.chmod(0o600)
+    server = new_server(None, {"DATABASE_URL_FILE": str(file)})
+    assert httpx.post(server.url + "/api/v1/auth/login", json={"username": "admin@localhost", "password": BOOTSTRAP}).status_code == 200
+    assert database.one("SELECT count(*) FROM users") == 1
+    both = check("--check-config", DATABASE_URL=database.url, DATABASE_URL_FILE=str(file))
+    assert both.returncode == 78 and "not both" in both.stderr
+    gone = check("--check-config", DATABASE_URL_FILE=str(tmp_path / "gone"))
+    assert gone.returncode == 78 and "DATABASE_URL_FILE" in gone.stderr and "gone: No such file" in gone.stderr
+
+
+def test_a_bad_reload_changes_nothing(new_server, new_database, tmp_path):
+    """PR9: one wrong key, and the good ones beside it do not count either."""
+    file = tmp_path / "c.yaml"
+    file.write_text("log: {level: INFO}\n")
+    server = new_server(new_database().url, {"DOCKFLOW_CONFIG": str(file)})
+    file.write_text("log:\n  level: DEBUG\n  nonsense: 1\n")
+    server.process.send_signal(signal.SIGHUP)
+    until(lambda: server.events("conf.reload_failed"), what="the refusal")
+    assert "c.yaml:3:3" in str(server.events("conf.reload_failed")[-1]) and not server.events("conf.applied")
+    assert httpx.get(server.url + "/health/ready").status_code == 200
+    file.write_text("log: {level: DEBUG}\n")
+    server.process.send_signal(signal.SIGHUP)
+    until(lambda: [e for e in server.events("conf.applied") if e["key"] == "log.level"], what="the good one")
+
+
 def test_trusted_proxies_follow_a_reload_and_reach_the_audit(new_server, new_database, tmp_path):
     """An address and a network, then none: what a proxy says counts, and what a stranger says does not."""
     file, db = tmp_path / "c.yaml", new_database()

@@ -16,7 +16,7 @@ static err_t check_volumes(struct docker *d, struct arena *a, const struct json 
         if (err_is(e, ERR_NOT_FOUND))
             continue;
         TRY(e);
-        TRY(docker_guard_volume(d, a, v->raw, used[i].pointer, rights, deadline));
+        TRY(docker_guard_volume(d, a, v->raw, body, used[i].pointer, rights, deadline));
     }
     return NULL;
 }

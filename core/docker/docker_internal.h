@@ -53,8 +53,9 @@ MUST_CHECK err_t docker_read_items(struct docker *d, const struct docker_call *c
 /** YIELDS. The guard over a final body with what its host paths really are (host_paths.c); an unknown engine fails closed. */
 MUST_CHECK err_t docker_guard_body(struct docker *d, struct arena *a, enum guard_body kind, const struct json *body,
                                    const struct guard_rights *rights, uint64_t deadline);
-MUST_CHECK err_t docker_guard_volume(struct docker *d, struct arena *a, const struct json *volume, const char *pointer,
-                                     const struct guard_rights *rights, uint64_t deadline);
+MUST_CHECK err_t docker_guard_volume(struct docker *d, struct arena *a, const struct json *volume,
+                                     const struct json *user, const char *pointer, const struct guard_rights *rights,
+                                     uint64_t deadline);
 MUST_CHECK err_t docker_parse(struct docker *d, struct arena *a, const struct docker_call *c, struct str text,
                               struct json **ret);
 

@@ -300,10 +300,11 @@ size_t guard_existing_volume_paths(struct arena *a, const struct json *volume, c
     return g.paths.n;
 }
 
-size_t guard_existing_volume(struct arena *a, const struct json *volume, const char *pointer,
+size_t guard_existing_volume(struct arena *a, const struct json *volume, const struct json *user, const char *pointer,
                              const struct guard_rights *rights, const struct guard_violation **ret) {
     struct guard g = start(a, rights);
     g.tail = &g.first;
+    g.body = user;
     guard_volume_driver(&g, pointer, volume, "Driver", "Options");
     for (struct guard_violation *v = g.first; v; v = (struct guard_violation *)v->next)
         v->pointer = pointer; /* the options are the volume's, not the body's */

@@ -93,8 +93,9 @@ size_t guard_existing_volume_paths(struct arena *a, const struct json *volume, c
 /** ERR_POLICY with details.violations = [{pointer, rule, message, permission}], or NULL. */
 MUST_CHECK err_t guard_check(struct arena *a, enum guard_body kind, const struct json *body,
                              const struct guard_rights *rights);
-/** A volume as the engine shows it (GET /volumes/{name}): a volume made elsewhere with bind options is a host path. */
-size_t guard_existing_volume(struct arena *a, const struct json *volume, const char *pointer,
+/** A volume as the engine shows it (GET /volumes/{name}): a volume made elsewhere with bind options is a host path. `user`: the body
+ * of the container that mounts it (at `pointer`), which is what a use of a right is remembered for. */
+size_t guard_existing_volume(struct arena *a, const struct json *volume, const struct json *user, const char *pointer,
                              const struct guard_rights *rights, const struct guard_violation **ret);
 err_t guard_error(struct arena *a, const struct guard_violation *v); /* NULL for NULL */
 

@@ -97,13 +97,13 @@ err_t docker_guard_body(struct docker *d, struct arena *a, enum guard_body kind,
     return guard_check(a, kind, body, &mine);
 }
 
-err_t docker_guard_volume(struct docker *d, struct arena *a, const struct json *volume, const char *pointer,
-                          const struct guard_rights *rights, uint64_t deadline) {
+err_t docker_guard_volume(struct docker *d, struct arena *a, const struct json *volume, const struct json *user,
+                          const char *pointer, const struct guard_rights *rights, uint64_t deadline) {
     const char **paths;
     const struct guard_violation *bad;
     struct guard_rights mine;
     size_t n = guard_existing_volume_paths(a, volume, rights, &paths);
     TRY(host_rights(d, a, paths, n, rights, deadline, &mine));
-    guard_existing_volume(a, volume, pointer, &mine, &bad);
+    guard_existing_volume(a, volume, user, pointer, &mine, &bad);
     return guard_error(a, bad);
 }

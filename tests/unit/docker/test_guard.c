@@ -252,6 +252,36 @@ static void canonical_paths(void **state) {
     assert_null(guard_path_canonical(A, str_n("/a\0b", 4)));
 }
 
+/* What somebody used may be used again without a right: by the same service and image repository, with the same value. */
+static void uses_are_remembered_for_their_owner(void **state) {
+    (void)state;
+#define OF(service, image, bind)                                                                                       \
+    "{\"Image\":\"" image "\",\"Labels\":{\"com.docker.compose.service\":\"" service                                   \
+    "\"},\"HostConfig\":{\"Binds\":[" bind "]}}"
+    struct guard_uses uses = {.a = A};
+    struct guard_rights person = {.allow = GUARD_ALL, .uses = &uses};
+    assert_string_equal(describe(GUARD_CONTAINER, OF("web", "shop:1", "\"/srv/a:/a\""), &person), "");
+    assert_int_equal(uses.list.n, 1);
+    const char *const keys[] = {uses.list.v[0].key};
+    struct guard_rights again = {.grants = keys, .ngrants = 1};
+    assert_string_equal(describe(GUARD_CONTAINER, OF("web", "shop:2", "\"vol:/v\",\"/srv/a:/a\""), &again), "");
+    static const char *const others[] = {OF("more", "shop:1", "\"/srv/a:/a\""), OF("web", "evil:1", "\"/srv/a:/a\""),
+                                         OF("web", "shop:1", "\"/srv/b:/a\""), OF("web", "shop:1", "\"/srv/a:/etc\"")};
+    for (size_t i = 0; i < ARRAY_LEN(others); i++)
+        assert_string_not_equal(describe(GUARD_CONTAINER, others[i], &again), "");
+
+    /* The same through a volume that is a host path. */
+    const struct json *vol =
+        parse("{\"Driver\":\"local\",\"Options\":{\"type\":\"none\",\"o\":\"bind\",\"device\":\"/srv/a\"}}");
+    const struct guard_violation *v;
+    uses.list.n = 0;
+    assert_int_equal(guard_existing_volume(A, vol, parse(OF("web", "shop:1", "\"vol:/v\"")), "/x", &person, &v), 0);
+    const char *const volume_keys[] = {uses.list.v[0].key};
+    again.grants = volume_keys;
+    assert_int_equal(guard_existing_volume(A, vol, parse(OF("web", "shop:1", "\"vol:/v\"")), "/x", &again, &v), 0);
+    assert_int_equal(guard_existing_volume(A, vol, parse(OF("more", "shop:1", "\"vol:/v\"")), "/x", &again, &v), 1);
+}
+
 static void links_count_where_they_lead(void **state) {
     (void)state;
     static const struct guard_real_path real[] = {
@@ -276,10 +306,11 @@ static void existing_volumes(void **state) {
     const struct guard_violation *v;
     struct json *vol =
         parse("{\"Name\":\"v\",\"Driver\":\"local\",\"Options\":{\"type\":\"none\",\"o\":\"bind\",\"device\":\"/\"}}");
-    assert_int_equal(guard_existing_volume(A, vol, "/HostConfig/Binds/0", NULL, &v), 1);
+    assert_int_equal(guard_existing_volume(A, vol, NULL, "/HostConfig/Binds/0", NULL, &v), 1);
     assert_string_equal(v->pointer, "/HostConfig/Binds/0");
-    assert_int_equal(guard_existing_volume(A, vol, "/x", &GUARD_EVERYTHING, &v), 0);
-    assert_int_equal(guard_existing_volume(A, parse("{\"Driver\":\"local\",\"Options\":null}"), "/x", NULL, &v), 0);
+    assert_int_equal(guard_existing_volume(A, vol, NULL, "/x", &GUARD_EVERYTHING, &v), 0);
+    assert_int_equal(guard_existing_volume(A, parse("{\"Driver\":\"local\",\"Options\":null}"), NULL, "/x", NULL, &v),
+                     0);
     struct guard_volume *used;
     struct json *body = parse(
         HC("\"Binds\":[\"a:/a\",\"/srv:/b\"],\"Mounts\":[{\"Type\":\"volume\",\"Source\":\"b\",\"Target\":\"/c\"},"
@@ -298,6 +329,7 @@ int main(void) {
         T(many_violations_are_bounded),
         T(canonical_paths),
         T(links_count_where_they_lead),
+        T(uses_are_remembered_for_their_owner),
         T(existing_volumes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

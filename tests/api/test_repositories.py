@@ -28,10 +28,10 @@ class GitHandler(http.server.BaseHTTPRequestHandler):
         pass
 
     def allowed(self):
-        if self.server.token is None:
-            return True
         given = self.headers.get("Authorization", "")
         self.server.seen.append(given)
+        if self.server.token is None:
+            return True
         if not given.startswith("Basic "):
             return False
         return base64.b64decode(given[6:]).decode().partition(":")[2] == self.server.token
@@ -44,6 +44,12 @@ class GitHandler(http.server.BaseHTTPRequestHandler):
             self.end_headers()
             return
         path, _, query = self.path.partition("?")
+        if self.server.elsewhere:
+            self.send_response(301)
+            self.send_header("Location", self.server.elsewhere + path.removeprefix("/origin.git") + "?" + query)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+            return
         n = int(self.headers.get("Content-Length") or 0)
         if self.headers.get("Transfer-Encoding", "").lower() == "chunked":
             body = b""
@@ -96,7 +102,7 @@ def https(authority, repo):
 
     def make(token=None):
         server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), GitHandler)
-        server.root, server.token, server.seen = repo.folder, token, []
+        server.root, server.token, server.seen, server.elsewhere = repo.folder, token, [], None
         server.daemon_threads = True
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(authority / "s.pem", authority / "s.key")
@@ -206,6 +212,18 @@ def test_a_credential_stays_with_its_host(owner, repo, https, authority, make_re
     owner.patch(f"/repositories/{good['id']}", {"url": other.url, "auth": {"type": "token", "token": TOKEN}}, good["version"], expect=200)
     until(lambda: other.seen, what="a poll of the new place")
     polled(owner, good)
+
+
+def test_a_redirect_to_another_host_is_not_followed(owner, repo, https, authority, make_repository):
+    """SR3: nothing is asked of the other host, with a credential or without."""
+    repo.commit({"compose.yaml": SERVICE})
+    ca = (authority / "ca.pem").read_text()
+    target, server = https(), https()
+    server.elsewhere = target.url.replace("localhost", "127.0.0.1")
+    r = make_repository(url=server.url, tlsCa=ca)
+    error = polled(owner, r, "error")["error"]
+    assert error["code"] == "GIT_ERROR" and "redirect" in error["message"]
+    assert server.seen and target.seen == []
 
 
 def test_ssh_with_a_pinned_key(owner, repo, sshd, make_repository):

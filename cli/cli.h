@@ -44,6 +44,14 @@ const char *arg_word(const struct args *args, size_t i);                     /* 
 MUST_CHECK err_t arg_int(const struct args *args, const char *name, int64_t dflt, int64_t min, int64_t max,
                          int64_t *ret);
 
+/** A line of standard input without its end; the prompt is shown, and `hidden` hides what is typed, on a terminal only. NULL at
+ * the end of the input. */
+const char *input_line(struct arena *a, const char *prompt, bool hidden);
+/** A whole file, "-" is standard input; at most 4 MiB. */
+MUST_CHECK err_t input_read(struct arena *a, const char *path, struct str *ret);
+/** Asks on a terminal; elsewhere only `yes` will do. ERR_CANCELLED after a no. */
+MUST_CHECK err_t input_confirm(struct arena *a, bool yes, const char *what);
+
 /** A server and its credentials, in $XDG_CONFIG_HOME/dsctl/config.yaml (0600). */
 struct context {
     const char *name, *server, *token, *refresh, *ca_file;
@@ -63,6 +71,8 @@ MUST_CHECK err_t client_call(struct client *c, struct arena *a, const char *meth
                              const struct json *body, const char *if_match, int *ret_status, struct json **ret);
 /** YIELDS. A streaming GET (server-sent events or text): the caller reads and closes. */
 MUST_CHECK err_t client_stream(struct client *c, const char *path, const char *accept, struct http_response **ret);
+/** YIELDS. Prints the log of a task until it has ended; *ret_exit becomes EXIT_FAILED when it failed. */
+MUST_CHECK err_t task_follow(struct client *c, struct arena *a, const char *id, uint64_t deadline, int *ret_exit);
 /** One server-sent event at a time. *ret_event NULL at the end. */
 struct sse {
     struct http_response *r;
@@ -82,6 +92,9 @@ struct column {
 MUST_CHECK err_t output_list(struct arena *a, const struct json *items, const struct column *columns, size_t n,
                              const char *format);
 MUST_CHECK err_t output_object(struct arena *a, const struct json *object, const char *format);
+/** Just one object: a row of the same table for table (default), wide and name, else as output_object. */
+MUST_CHECK err_t output_one(struct arena *a, const struct json *object, const struct column *columns, size_t n,
+                            const char *format);
 const struct json *json_dotted(const struct json *j, const char *path);
 const char *json_cell(struct arena *a, const struct json *j); /* text of a value for a table */
 bool colors_on(void);
@@ -90,12 +103,13 @@ int print_error(err_t e);
 
 struct command {
     const char *name, *usage, *summary;
+    size_t max_words; /* more are refused: who names two applications does not get one */
     const struct arg_def *options;
     /** YIELDS. *ret_exit is 0 at entry. */
     err_t (*run)(struct arena *a, const struct args *args, int *ret_exit);
 };
-extern const struct command auth_commands[], get_commands[], app_commands[], log_commands[], compose_commands[],
-    misc_commands[];
+extern const struct command auth_commands[], get_commands[], write_commands[], app_commands[], log_commands[],
+    compose_commands[], misc_commands[];
 /** Opens the client of --context / --server / --token or the saved context. */
 MUST_CHECK err_t client_from_args(struct arena *a, const struct args *args, struct client **ret);
 #define COMMON_OPTIONS                                                                                                 \

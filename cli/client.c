@@ -1,4 +1,3 @@
-#include <stdio.h>
 #include <stdlib.h>
 #include "cli/cli.h"
 
@@ -49,14 +48,10 @@ static err_t parse_server(struct client *c, const char *url) {
 static err_t read_ca(struct client *c) {
     if (c->ctx.ca_file == NULL)
         return NULL;
-    FILE *f = fopen(c->ctx.ca_file, "re");
-    if (f == NULL)
-        return err_new(ERR_CONFIG, "cannot read the CA file %s", c->ctx.ca_file);
-    char *text = arena_zalloc(c->a, KIB(256));
-    size_t n = fread(text, 1, KIB(256) - 1, f);
-    (void)fclose(f);
-    c->ca_pem = text;
-    return n ? NULL : err_new(ERR_CONFIG, "the CA file %s is empty", c->ctx.ca_file);
+    struct str text;
+    TRY(input_read(c->a, c->ctx.ca_file, &text));
+    c->ca_pem = str_z(c->a, text);
+    return text.n ? NULL : err_new(ERR_CONFIG, "the CA file %s is empty", c->ctx.ca_file);
 }
 
 err_t client_open(struct arena *a, const struct context *ctx, struct client **ret) {

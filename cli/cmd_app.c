@@ -31,7 +31,7 @@ static void print_plan(struct arena *a, const struct json *plan) {
 }
 
 /* Poll the task and say each step once; the server keeps working if we are interrupted. */
-static err_t follow_task(struct client *c, struct arena *a, const char *id, uint64_t deadline, int *ret_exit) {
+err_t task_follow(struct client *c, struct arena *a, const char *id, uint64_t deadline, int *ret_exit) {
     int64_t seen = 0;
     for (;;) {
         struct json *task, *log;
@@ -78,7 +78,7 @@ static err_t post_and_follow(struct arena *a, const struct args *args, const cha
     if (task && arg_has(args, "no-wait"))
         (void)printf("%s\n", task);
     else if (task)
-        e = follow_task(c, a, task, deadline_in((uint64_t)timeout * 1000), ret_exit);
+        e = task_follow(c, a, task, deadline_in((uint64_t)timeout * 1000), ret_exit);
     client_close(c);
     return e;
 }
@@ -202,9 +202,11 @@ static const struct arg_def wait_options[] = {
 
 const struct command app_commands[] = {
     {"sync", "sync APP [--revision R] [--prune] [--force] [--adopt] [--service S]... [--dry-run] [--no-wait]",
-     "Deploy what Git says", sync_options, sync_app},
-    {"diff", "diff APP [-o json]", "Show what a sync would do; exit 2 when there is a difference", wait_options, diff},
-    {"rollback", "rollback APP DEPLOYMENT [--no-wait]", "Go back to an earlier deployment", wait_options, rollback},
-    {"refresh", "refresh APP [--no-wait]", "Look at Git and the node now", wait_options, refresh},
-    {"wait", "wait APP [--for synced|healthy|ready] [--timeout SECONDS]", "Wait for a state", wait_options, wait_app},
+     "Deploy what Git says", 1, sync_options, sync_app},
+    {"diff", "diff APP [-o json]", "Show what a sync would do; exit 2 when there is a difference", 1, wait_options,
+     diff},
+    {"rollback", "rollback APP DEPLOYMENT [--no-wait]", "Go back to an earlier deployment", 2, wait_options, rollback},
+    {"refresh", "refresh APP [--no-wait]", "Look at Git and the node now", 1, wait_options, refresh},
+    {"wait", "wait APP [--for synced|healthy|ready] [--timeout SECONDS]", "Wait for a state", 1, wait_options,
+     wait_app},
     {0}};

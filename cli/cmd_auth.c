@@ -1,47 +1,20 @@
 #include <stdio.h>
 #include <stdlib.h>
-#include <termios.h>
-#include <unistd.h>
 #include "cli/cli.h"
-
-static const char *read_line(struct arena *a, const char *prompt, bool hidden) {
-    struct termios before, quiet;
-    bool tty = isatty(STDIN_FILENO);
-    char line[1024];
-    if (tty)
-        (void)fprintf(stderr, "%s", prompt);
-    if (tty && hidden && tcgetattr(STDIN_FILENO, &before) == 0) {
-        quiet = before;
-        quiet.c_lflag &= ~(tcflag_t)ECHO;
-        (void)tcsetattr(STDIN_FILENO, TCSAFLUSH, &quiet);
-    }
-    const char *got = fgets(line, sizeof(line), stdin);
-    if (tty && hidden) {
-        (void)tcsetattr(STDIN_FILENO, TCSAFLUSH, &before);
-        (void)fputc('\n', stderr);
-    }
-    if (got == NULL)
-        return NULL;
-    line[strcspn(line, "\r\n")] = '\0';
-    const char *copy = arena_strdup(a, line);
-    mem_wipe(line, sizeof(line));
-    return copy;
-}
 
 static err_t password_login(struct arena *a, const struct args *args, struct context *c) {
     const char *user = arg_get(args, "user"), *password = getenv("DOCKFLOW_PASSWORD");
     struct client *client;
     struct json *body = json_object(a), *answer;
+    TRY(client_open(a, c, &client)); /* a mistyped address is said before anything is asked */
     if (user == NULL)
-        user = read_line(a, "User: ", false);
+        user = input_line(a, "User: ", false);
     if (password == NULL || arg_has(args, "password-stdin"))
-        password = read_line(a, "Password: ", true);
-    if (user == NULL || password == NULL)
-        return err_new(ERR_INVALID, "user name and password are needed");
+        password = input_line(a, "Password: ", true);
     json_set_str(a, body, "username", user);
     json_set_str(a, body, "password", password);
-    TRY(client_open(a, c, &client));
-    err_t e = client_call(client, a, "POST", "/api/v1/auth/login", body, NULL, NULL, &answer);
+    err_t e = user && password ? client_call(client, a, "POST", "/api/v1/auth/login", body, NULL, NULL, &answer)
+                               : err_new(ERR_INVALID, "user name and password are needed");
     client_close(client);
     TRY(e);
     c->token = json_get_str(answer, "accessToken");
@@ -95,8 +68,8 @@ static err_t passwd(struct arena *a, const struct args *args, int *ret_exit) {
     struct json *body = json_object(a), *answer;
     (void)ret_exit;
     TRY(context_current(a, arg_get(args, "context"), &c));
-    json_set_str(a, body, "currentPassword", read_line(a, "Current password: ", true));
-    json_set_str(a, body, "newPassword", read_line(a, "New password: ", true));
+    json_set_str(a, body, "currentPassword", input_line(a, "Current password: ", true));
+    json_set_str(a, body, "newPassword", input_line(a, "New password: ", true));
     TRY(client_open(a, &c, &client));
     err_t e = client_call(client, a, "POST", "/api/v1/auth/change-password", body, NULL, NULL, &answer);
     client_close(client);
@@ -152,9 +125,9 @@ static const struct arg_def scope_options[] = {COMMON_OPTIONS, {0, "scope", true
 
 const struct command auth_commands[] = {
     {"login", "login URL [-u USER] [--password-stdin | --token T] [--ca FILE] [--context NAME]",
-     "Log in to a server and remember it", login_options, login},
-    {"logout", "logout [--context NAME]", "End the session and forget the context", plain_options, logout},
-    {"passwd", "passwd", "Change your password", plain_options, passwd},
-    {"context", "context [list | use NAME | delete NAME]", "Choose between servers", plain_options, contexts},
-    {"auth", "auth can-i RESOURCE:VERB [--scope ID]", "Ask what you may do", scope_options, can_i},
+     "Log in to a server and remember it", 1, login_options, login},
+    {"logout", "logout [--context NAME]", "End the session and forget the context", 0, plain_options, logout},
+    {"passwd", "passwd", "Change your password", 0, plain_options, passwd},
+    {"context", "context [list | use NAME | delete NAME]", "Choose between servers", 2, plain_options, contexts},
+    {"auth", "auth can-i RESOURCE:VERB [--scope ID]", "Ask what you may do", 2, scope_options, can_i},
     {0}};

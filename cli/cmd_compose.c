@@ -79,5 +79,5 @@ static const struct arg_def compose_options_defs[] = {COMMON_OPTIONS,
 
 const struct command compose_commands[] = {
     {"compose", "compose config [-f FILE]... [--profile P]... [-o yaml|json] [-q]",
-     "Check and render compose files without a server", compose_options_defs, config},
+     "Check and render compose files without a server", 1, compose_options_defs, config},
     {0}};

@@ -77,4 +77,4 @@ static const struct arg_def log_options[] = {
     COMMON_OPTIONS, {'f', "follow", false}, {0, "tail", true}, {'t', "timestamps", false}, {0}};
 
 const struct command log_commands[] = {
-    {"logs", "logs CONTAINER [-f] [--tail N] [-t]", "Read or follow a container's log", log_options, logs}, {0}};
+    {"logs", "logs CONTAINER [-f] [--tail N] [-t]", "Read or follow a container's log", 1, log_options, logs}, {0}};

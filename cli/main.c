@@ -2,8 +2,8 @@
 #include <stdio.h>
 #include "cli/cli.h"
 
-static const struct command *const groups[] = {auth_commands,    get_commands,  app_commands, log_commands,
-                                               compose_commands, misc_commands, NULL};
+static const struct command *const groups[] = {auth_commands, get_commands,     write_commands, app_commands,
+                                               log_commands,  compose_commands, misc_commands,  NULL};
 
 static int help(FILE *out) {
     (void)fprintf(out, "dsctl: the DockFlow command line\n\nUsage: dsctl COMMAND [ARGUMENTS] [OPTIONS]\n\n");
@@ -12,7 +12,9 @@ static int help(FILE *out) {
             (void)fprintf(out, "  %-11s %s\n", c->name, c->summary);
     (void)fprintf(
         out,
-        "\nEvery command: --context NAME, --server URL and --token T (or DOCKFLOW_SERVER, DOCKFLOW_TOKEN), --ca FILE, -o FORMAT, --help\n");
+        "\nEvery command: --context NAME, --server URL and --token T (or DOCKFLOW_SERVER, DOCKFLOW_TOKEN), --ca FILE, -o FORMAT, --help\n"
+        "\nExit status: 0 done, 1 failed, 2 wrong usage (diff: there is a difference), 3 not logged in, 4 not found, 5 denied,\n"
+        "124 timed out\n");
     return out == stdout ? EXIT_OK : EXIT_USAGE;
 }
 
@@ -38,6 +40,9 @@ static err_t run(void *arg) {
         (void)printf("%s\n\nUsage: dsctl %s\n", r->c->summary, r->c->usage);
         return NULL;
     }
+    if (args.n_words > r->c->max_words)
+        return err_new(ERR_INVALID, "unexpected argument '%s'; see: dsctl %s --help", args.words[r->c->max_words],
+                       r->c->name);
     return r->c->run(arena_current(), &args, &r->exit);
 }
 

@@ -152,6 +152,15 @@ err_t output_object(struct arena *a, const struct json *object, const char *form
                    format);
 }
 
+err_t output_one(struct arena *a, const struct json *object, const struct column *columns, size_t n,
+                 const char *format) {
+    if (format && !z_eq(format, "table") && !z_eq(format, "wide") && !z_eq(format, "name"))
+        return output_object(a, object, format);
+    struct json *one = json_array(a);
+    json_push(a, one, json_clone(a, object));
+    return output_list(a, one, columns, n, format);
+}
+
 static const char *detail(err_t e, const char *key) {
     for (const struct err_detail *d = e->details; d; d = d->next)
         if (z_eq(d->key, key))

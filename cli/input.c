@@ -10,17 +10,17 @@
 
 const char *input_line(struct arena *a, const char *prompt, bool hidden) {
     struct termios before, quiet;
-    bool tty = isatty(STDIN_FILENO);
+    bool tty = isatty(STDIN_FILENO), silent = false;
     char line[1024];
     if (tty)
         (void)fprintf(stderr, "%s", prompt);
     if (tty && hidden && tcgetattr(STDIN_FILENO, &before) == 0) {
         quiet = before;
         quiet.c_lflag &= ~(tcflag_t)ECHO;
-        (void)tcsetattr(STDIN_FILENO, TCSAFLUSH, &quiet);
+        silent = tcsetattr(STDIN_FILENO, TCSAFLUSH, &quiet) == 0;
     }
     const char *got = fgets(line, sizeof(line), stdin);
-    if (tty && hidden) {
+    if (silent) {
         (void)tcsetattr(STDIN_FILENO, TCSAFLUSH, &before);
         (void)fputc('\n', stderr);
     }

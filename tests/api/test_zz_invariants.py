@@ -39,9 +39,7 @@ def test_a_dump_gives_no_credentials(recorded):
             assert [s[:12] for s in long if s in text] == [], table
 
 
-def test_chains_are_whole(server, db, recorded, admin_password):
-    from conftest import enter
-    admin = enter(server, "admin@localhost", admin_password)
+def test_chains_are_whole(admin, db):
     for (chain,) in db.rows("SELECT chain FROM audit_heads"):
         params = {} if chain == "00000000-0000-7000-8000-000000000000" else {"organization": chain}
         r = admin.call("GET", "/audit-logs/verify", params=params)

@@ -167,10 +167,12 @@ static struct json *images_used(struct arena *a, struct apply *ap) {
 err_t apply_plan(struct arena *a, const struct apply_conf *conf, struct json **ret_images) {
     struct apply ap = {.a = a, .conf = conf, .plan = conf->plan};
     ap.runs = arena_new_array(a, struct op_run, conf->plan->ops.n + 1);
-    struct map *maps[] = {&ap.by_id, &ap.made, &ap.by_service, &ap.file_paths, &ap.images, &ap.networks};
+    struct map *maps[] = {&ap.by_id, &ap.made, &ap.by_service, &ap.file_paths, &ap.images};
     for (size_t i = 0; i < ARRAY_LEN(maps); i++)
         map_init(maps[i], a);
     cond_init(&ap.changed);
+    const struct json *earlier = conf->plan->desired->removed_networks;
+    ap.removed = earlier ? json_clone(a, earlier) : json_object(a);
     for (size_t i = 0; i < conf->plan->ops.n; i++) {
         ap.runs[i] = (struct op_run){.ap = &ap, .op = &conf->plan->ops.v[i]};
         map_setz(&ap.by_id, ap.runs[i].op->id, &ap.runs[i]);

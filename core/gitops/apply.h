@@ -13,6 +13,10 @@ const char *op_state_name(enum op_state s);
 struct apply_hooks {
     /** Before an operation runs (OP_RUNNING) and after (the rest). `after` may be NULL. YIELDS; an error stops the deployment. */
     err_t (*on_op)(void *ctx, const struct op *op, enum op_state state, err_t error, const struct json *after);
+    /** Before a network is removed: the documents, by name, of all that were and what a failure after an interruption needs to
+     * bring them back; NULL before the first container goes that would have to come back with them. What was told last belongs
+     * into struct desired.removed_networks of the next attempt. YIELDS; an error stops the deployment. */
+    err_t (*on_networks)(void *ctx, const struct json *removed);
     /** One line for the deployment's log. Does not fail. */
     void (*on_log)(void *ctx, const struct op *op, const char *level, const char *line);
     void (*on_progress)(void *ctx, const struct op *op, const char *text, int64_t done, int64_t total);

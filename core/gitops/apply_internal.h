@@ -21,7 +21,8 @@ struct apply {
     struct map by_service; /* service -> container id of its first replica, existing or made */
     struct map file_paths; /* files volume -> path on the engine's host */
     struct map images;     /* ref -> image id */
-    struct map networks;   /* name -> struct network_spec * of a network that was removed */
+    struct json *removed;  /* {name: document} of networks that were removed; a failure brings them back */
+    bool moved_for_good;   /* an old container that was on one of them is gone: they stay as they are now */
     struct cond changed;
     size_t running;
     err_t error; /* first one, in ap->a */

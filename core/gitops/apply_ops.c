@@ -366,20 +366,30 @@ static err_t create_volume(struct apply *ap, const struct op *op, struct arena *
     return err_new(ERR_INTERNAL, "the plan names a volume that the project does not have");
 }
 
+static err_t tell_networks(struct apply *ap, const struct json *removed) {
+    return ap->conf->hooks.on_networks ? ap->conf->hooks.on_networks(ap->conf->hooks.ctx, removed) : NULL;
+}
+
 static err_t remove_network(struct apply *ap, const struct op *op, struct arena *a) {
     struct docker_network *n;
     err_t e = docker_network_find(ap->conf->docker, a, op->object, call_deadline(ap), &n);
     if (e && e->code == ERR_NOT_FOUND)
         return NULL;
     TRY(e);
-    struct network_spec *spec = arena_new_obj(ap->a, struct network_spec);
-    struct json *copy = json_clone(ap->a, n->raw); /* outlives the operation: a failure brings the network back */
-    struct docker_network kept;
-    TRY(docker_network_from_row(copy, &kept));
-    docker_network_spec(ap->a, &kept, spec);
-    TRY(docker_network_remove(ap->conf->docker, n->id, call_deadline(ap)));
-    map_setz(&ap->networks, op->object, spec);
-    return NULL;
+    /* What there was first counts: an interrupted attempt may have made something else of it. */
+    if (!ap->moved_for_good && json_get(ap->removed, op->object) == NULL) {
+        json_set(ap->a, ap->removed, arena_strdup(ap->a, op->object), json_clone(ap->a, n->raw));
+        TRY(tell_networks(ap, ap->removed));
+    }
+    return docker_network_remove(ap->conf->docker, n->id, call_deadline(ap));
+}
+
+static err_t remove_old(struct apply *ap, const struct op *op) {
+    if (op->moved && json_len(ap->removed) && !ap->moved_for_good) {
+        ap->moved_for_good = true;
+        TRY(tell_networks(ap, NULL));
+    }
+    return docker_container_remove(ap->conf->docker, op->container_id, true, true, call_deadline(ap));
 }
 
 static err_t stop(struct apply *ap, const struct op *op, struct arena *a) {
@@ -431,7 +441,7 @@ err_t apply_op(struct apply *ap, const struct op *op, struct arena *a, struct js
     case OP_WAIT_RUNNING:
         return apply_wait(ap, op, a);
     case OP_REMOVE:
-        return docker_container_remove(ap->conf->docker, id, true, true, call_deadline(ap));
+        return remove_old(ap, op);
     case OP_REMOVE_VOLUME:
         return docker_volume_remove(ap->conf->docker, op->object, false, call_deadline(ap));
     default:

@@ -5,11 +5,6 @@
 
 #define STEP SECONDS(60)
 
-static bool done(struct apply *ap, const char *id) {
-    const struct op_run *run = map_getz(&ap->by_id, id);
-    return run && run->state == OP_SUCCEEDED;
-}
-
 static bool begun(const struct op_run *run) { return run && run->state != OP_PENDING && run->state != OP_SKIPPED; }
 
 static void note(struct apply *ap, const struct op *op, const char *what, err_t e) {
@@ -23,49 +18,40 @@ static const struct op_run *old_run(struct apply *ap, const char *verb, const ch
     return map_getz(&ap->by_id, arena_printf(ap->a, "%s:%.12s", verb, container_id));
 }
 
-/* Networks come back only as long as everything that was on them can: the first old container that goes ends that. */
-static bool networks_return(struct apply *ap) {
-    for (size_t i = 0; i < ap->plan->ops.n; i++) {
-        const struct op *op = &ap->plan->ops.v[i];
-        const struct op_run *create =
-            op->kind == OP_REMOVE && op->service
-                ? map_getz(&ap->by_id, arena_printf(ap->a, "create:%s:%lld", op->service, (long long)op->number))
-                : NULL;
-        if (create && create->op->phase == 2 && begun(&ap->runs[i]))
-            return false;
-    }
-    return ap->networks.n > 0;
+/* Networks come back only as long as everything that was on them can. */
+static bool networks_return(const struct apply *ap) { return json_len(ap->removed) > 0 && !ap->moved_for_good; }
+
+static const struct op_run *of_slot(struct apply *ap, const char *verb, const struct op *op) {
+    return map_getz(&ap->by_id, arena_printf(ap->a, "%s:%s:%lld", verb, op->service, (long long)op->number));
 }
 
-/* A new container stays when nothing of the old one waits to come back: its removal was done, or there was no old one and it runs. */
-static bool confirmed(struct apply *ap, const struct op *create) {
-    if (create->phase == 2 && networks_return(ap))
+/* What took the place of an old container, or is new in an empty one, stays once what waits for it was content. */
+static bool confirmed(struct apply *ap, const struct op *op) {
+    const struct op_run *create = of_slot(ap, "create", op), *wait = of_slot(ap, "wait", op);
+    bool moved = op->moved || (create && create->op->phase == 2);
+    if (moved && networks_return(ap))
         return false; /* it runs on a network that is about to be made as it was */
-    const char *slot = create->id + strlen("create:");
-    if (!done(ap, arena_printf(ap->a, "wait:%s", slot)))
-        return false;
-    return true;
+    if (create == NULL && op->replaced_by == NULL)
+        return false; /* it was only to go */
+    return wait ? wait->state == OP_SUCCEEDED : create == NULL;
 }
 
 static void drop_unconfirmed(struct apply *ap) {
     for (size_t i = 0; i < ap->plan->ops.n; i++) {
         const struct op *op = &ap->plan->ops.v[i];
-        const char *id = op->kind == OP_CREATE ? map_getz(&ap->made, op->id) : NULL;
+        const char *id = op->kind == OP_CREATE ? map_getz(&ap->made, op->id)
+                         : op->kind == OP_STOP ? op->replaced_by
+                                               : NULL;
         if (id == NULL || confirmed(ap, op))
             continue;
-        note(ap, op, arena_printf(ap->a, "remove the new container %s", op->object),
+        note(ap, op,
+             arena_printf(ap->a,
+                          op->kind == OP_CREATE ? "remove the new container %s" : "remove what replaced container %s",
+                          op->object),
              docker_container_remove(ap->conf->docker, id, true, true, deadline_in(STEP)));
-        map_setz(&ap->made, op->id, NULL);
+        if (op->kind == OP_CREATE)
+            map_setz(&ap->made, op->id, NULL);
     }
-}
-
-static bool replacement_confirmed(struct apply *ap, const struct op *stop) {
-    for (size_t i = 0; i < ap->plan->ops.n; i++) {
-        const struct op *c = &ap->plan->ops.v[i];
-        if (c->kind == OP_CREATE && z_eq(c->service, stop->service) && c->number == stop->number)
-            return confirmed(ap, c);
-    }
-    return false;
 }
 
 /* The name comes back whether or not the stop had begun: the two run beside each other. An interrupted attempt may have taken it. */
@@ -80,28 +66,46 @@ static void restore_name(struct apply *ap, const struct op *op) {
 
 /* ---- networks that were made anew ---- */
 
-static err_t remake_network(struct apply *ap, const struct network_spec *spec) {
+/* Whatever of ours still runs on it is new: the old ones were stopped before it was removed, and are not started yet. */
+static err_t clear_network(struct apply *ap, const struct docker_network *n) {
     struct docker_network *now;
+    TRY(docker_network_inspect(ap->conf->docker, ap->a, n->id, deadline_in(STEP), &now));
+    for (size_t i = 0; json_is(now->containers, JSON_OBJECT) && i < now->containers->obj.n; i++) {
+        const char *id = now->containers->obj.v[i].key.p;
+        struct docker_container_info *info;
+        err_t e = docker_container_inspect(ap->conf->docker, ap->a, id, deadline_in(STEP), &info);
+        if (e && e->code == ERR_NOT_FOUND)
+            continue;
+        TRY(e);
+        if (z_eq(json_get_str(json_get(info->config, "Labels"), LABEL_APP), ap->plan->app_id))
+            TRY(docker_container_remove(ap->conf->docker, id, true, true, deadline_in(STEP)));
+    }
+    return docker_network_remove(ap->conf->docker, n->id, deadline_in(STEP));
+}
+
+static err_t remake_network(struct apply *ap, const char *name, struct json *row) {
+    struct docker_network was, *now;
+    struct network_spec spec;
     const char *id;
-    err_t e = docker_network_find(ap->conf->docker, ap->a, spec->name, deadline_in(STEP), &now);
+    TRY(docker_network_from_row(row, &was));
+    err_t e = docker_network_find(ap->conf->docker, ap->a, name, deadline_in(STEP), &now);
+    if (e == NULL && z_eq(now->id, was.id))
+        return NULL; /* the interruption came before its removal */
     if (e == NULL)
-        e = docker_network_remove(ap->conf->docker, now->id, deadline_in(STEP));
+        e = clear_network(ap, now);
     if (e && e->code != ERR_NOT_FOUND)
         return e;
     /* What was there is made again, whoever asked for the change. */
-    return docker_network_create(ap->conf->docker, ap->a, spec, &GUARD_EVERYTHING, deadline_in(STEP), &id);
+    docker_network_spec(ap->a, &was, &spec);
+    return docker_network_create(ap->conf->docker, ap->a, &spec, &GUARD_EVERYTHING, deadline_in(STEP), &id);
 }
 
 static void restore_networks(struct apply *ap) {
-    if (!networks_return(ap))
-        return;
-    for
-        vec_each(op, &ap->plan->ops) {
-            const struct network_spec *spec =
-                op->kind == OP_REMOVE_NETWORK ? map_getz(&ap->networks, op->object) : NULL;
-            if (spec)
-                note(ap, op, arena_printf(ap->a, "make network %s as it was", spec->name), remake_network(ap, spec));
-        }
+    for (size_t i = 0; networks_return(ap) && i < ap->removed->obj.n; i++) {
+        const char *name = ap->removed->obj.v[i].key.p;
+        note(ap, NULL, arena_printf(ap->a, "make network %s as it was", name),
+             remake_network(ap, name, ap->removed->obj.v[i].value));
+    }
 }
 
 static void strings_of(struct arena *a, const struct json *arr, struct spec_strs *ret) {
@@ -130,7 +134,7 @@ static void restore_attachments(struct apply *ap, const struct op *op) {
     const struct json *nets = json_path(info->raw, "NetworkSettings", "Networks", NULL);
     for (size_t i = 0; json_is(nets, JSON_OBJECT) && i < nets->obj.n; i++) {
         const char *name = nets->obj.v[i].key.p;
-        if (map_getz(&ap->networks, name))
+        if (json_get(ap->removed, name))
             note(ap, op, arena_printf(ap->a, "attach container %s to network %s again", op->object, name),
                  reattach(ap, op->container_id, name, nets->obj.v[i].value));
     }
@@ -140,7 +144,7 @@ static void restore_attachments(struct apply *ap, const struct op *op) {
 
 static void restore_old(struct apply *ap, const struct op *op) {
     const struct op_run *stop = old_run(ap, "stop", op->container_id);
-    if (begun(old_run(ap, "remove", op->container_id)) || replacement_confirmed(ap, op))
+    if (begun(old_run(ap, "remove", op->container_id)) || confirmed(ap, op))
         return;
     if (op->kind == OP_RENAME && begun(stop))
         return; /* with the stop, below */

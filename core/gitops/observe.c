@@ -46,8 +46,11 @@ static void fill_from_labels(const struct json *labels, struct observed_containe
 static void fill_networks(struct arena *a, const struct json *raw, struct observed_container *c) {
     const struct json *nets = json_path(raw, "NetworkSettings", "Networks", NULL);
     c->networks = arena_new_array(a, const char *, json_len(nets) + 1);
-    for (size_t i = 0; json_is(nets, JSON_OBJECT) && i < nets->obj.n; i++)
+    c->network_ids = arena_new_array(a, const char *, json_len(nets) + 1);
+    for (size_t i = 0; json_is(nets, JSON_OBJECT) && i < nets->obj.n; i++) {
+        c->network_ids[c->n_networks] = json_get_str(nets->obj.v[i].value, "NetworkID");
         c->networks[c->n_networks++] = nets->obj.v[i].key.p;
+    }
 }
 
 static void fill_mounts(struct arena *a, const struct json *raw, struct observed_container *c) {

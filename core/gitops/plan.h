@@ -41,9 +41,11 @@ struct desired {
     const char *app_id, *revision;
     struct desired_service *services; /* every enabled service, in start order (dependencies first) */
     size_t n_services;
-    bool prune;              /* remove containers and networks that are no longer in the project; never volumes */
-    bool force;              /* recreate everything */
-    bool resumed;            /* an interrupted deployment goes on: what it stopped was running */
+    bool prune;   /* remove containers and networks that are no longer in the project; never volumes */
+    bool force;   /* recreate everything */
+    bool resumed; /* an interrupted deployment goes on: what it stopped was running */
+    /** What the interrupted attempt removed in order to make it anew: {name: the engine's document}; NULL = nothing. */
+    const struct json *removed_networks;
     bool adopt;              /* containers another tool made under this project's name are replaced by ours */
     const char *const *only; /* selected services, NULL = all */
     size_t n_only;
@@ -59,7 +61,8 @@ struct observed_container {
     const char *revision;
     int64_t number, exit_code, created_s;
     bool oneoff, has_healthcheck;
-    const char **networks; /* names */
+    const char **networks,
+        **network_ids; /* names, and beside them what the engine knows it attached to; ids may be NULL */
     size_t n_networks;
     const char **mount_names; /* volumes mounted */
     size_t n_mount_names;
@@ -140,6 +143,10 @@ struct op {
      * phases before it is done: nothing is stopped before all pulls and creates have succeeded. */
     int phase;
     bool reversible, destructive;
+    /** stop, rename, remove of an old container: it changes over to a network made anew, with all the others or not at all. */
+    bool moved;
+    const char
+        *replaced_by; /* the same: container that an interrupted attempt has put in its place; NULL if there is none */
 };
 /** The tree of the commit appears to the loader as files below this directory. */
 #define SOURCE_ROOT "/repository"

@@ -58,7 +58,8 @@ err_t plan_images(struct planner *p) {
     return NULL;
 }
 
-static const struct observed_network *find_network(const struct observed *have, const char *name) {
+const struct observed_network *planner_network(const struct planner *p, const char *name) {
+    const struct observed *have = p->have;
     for (size_t i = 0; i < have->n_networks; i++)
         if (z_eq(have->networks[i].name, name))
             return &have->networks[i];
@@ -85,7 +86,7 @@ static void network_create(struct planner *p, const struct compose_network *n, c
 }
 
 static err_t plan_network(struct planner *p, const struct compose_network *n) {
-    const struct observed_network *have = find_network(p->have, n->name);
+    const struct observed_network *have = planner_network(p, n->name);
     if (n->external && have == NULL) {
         err_t e = err_new(ERR_CONFLICT,
                           "network %s is declared external and does not exist on the node; create it first", n->name);
@@ -93,8 +94,14 @@ static err_t plan_network(struct planner *p, const struct compose_network *n) {
     }
     if (n->external || !network_used(p, n->key))
         return NULL;
+    bool begun = json_get(p->want->removed_networks, n->name) != NULL;
+    if (begun)
+        map_setz(&p->net_rebuilt, n->key, (void *)n);
     if (have == NULL) {
-        network_create(p, n, "missing", "the network does not exist", 0, NULL);
+        if (begun)
+            network_create(p, n, "network", "the network's definition changed", 2, NULL);
+        else
+            network_create(p, n, "missing", "the network does not exist", 0, NULL);
         return NULL;
     }
     const char *hash = compose_network_hash(p->a, n);

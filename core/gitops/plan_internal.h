@@ -12,7 +12,7 @@ struct planner {
     struct map op_by_id;             /* id -> (void*)(index + 1) */
     struct map image_ids;            /* ref -> struct observed_image * when present and not about to change */
     struct map recreated;            /* service name -> anything: its containers are replaced in this plan */
-    struct map net_rebuilt;          /* network key -> anything: network is removed and made anew */
+    struct map net_rebuilt;          /* network key -> anything: network is made anew in this deployment */
     VEC(const char *) moved_removes; /* op ids: of old containers on a network that is made anew */
 };
 
@@ -25,6 +25,7 @@ void op_cause(struct planner *p, struct op *op, const char *code, const char *me
               const char *to);
 bool planner_selected(const struct planner *p, const char *service);
 const struct desired_service *planner_service(const struct planner *p, const char *name);
+const struct observed_network *planner_network(const struct planner *p, const char *name);
 const char *op_idf(struct planner *p, const char *kind, const char *service, int64_t number);
 
 MUST_CHECK err_t plan_images(struct planner *p);

@@ -47,8 +47,42 @@ static const char *rebuilt_under(const struct planner *p, const struct observed_
 /* The engine removes a network only when nothing that runs is attached to it any more. */
 static void detach_first(struct planner *p, const struct observed_container *c, const char *after) {
     const char *key;
-    for (size_t i = 0; (key = rebuilt_under(p, c, &i)) != NULL;)
-        op_after(p, planner_op(p, arena_printf(p->a, "removeNetwork:%s", key)), after);
+    for (size_t i = 0; (key = rebuilt_under(p, c, &i)) != NULL;) {
+        struct op *remove = planner_op(p, arena_printf(p->a, "removeNetwork:%s", key));
+        if (remove)
+            op_after(p, remove, after);
+    }
+}
+
+/* A container remembers by its id a network that is gone; by its name it seems to be attached still. */
+static bool attached(const struct planner *p, const struct observed_container *c, const char *network,
+                     bool *ret_stale) {
+    const struct observed_network *now = planner_network(p, network);
+    *ret_stale = false;
+    for (size_t i = 0; i < c->n_networks; i++) {
+        if (!z_eq(c->networks[i], network))
+            continue;
+        const char *id = c->network_ids ? c->network_ids[i] : NULL;
+        *ret_stale = now == NULL || (id && *id && now->id && !z_eq(id, now->id));
+        return true;
+    }
+    return false;
+}
+
+/* Made by an attempt that was interrupted after it had made the networks anew. */
+static bool moved_already(struct planner *p, const struct compose_service *s, const struct observed_container *c) {
+    for (size_t i = 0; i < p->want->project->n_networks; i++) {
+        const struct compose_network *n = &p->want->project->networks[i];
+        bool used = false, stale;
+        if (!map_getz(&p->net_rebuilt, n->key))
+            continue;
+        for (size_t k = 0; k < s->n_networks; k++)
+            used |= z_eq(s->networks[k].network, n->key);
+        if (planner_op(p, arena_printf(p->a, "removeNetwork:%s", n->key)) || attached(p, c, n->name, &stale) != used ||
+            stale)
+            return false;
+    }
+    return true;
 }
 
 static bool leaves_rebuilt_network(const struct planner *p, const struct compose_service *s, int64_t number) {
@@ -77,11 +111,12 @@ static bool shares_with_recreated(const struct planner *p, const struct compose_
 static void fill_slot(struct planner *p, struct slot *slot) {
     const char *image_id;
     const char *hash = known_hash(p, slot->want, &image_id);
-    bool replace = p->want->force || slot->in_place || shares_with_recreated(p, slot->s);
+    bool replace_all = p->want->force || shares_with_recreated(p, slot->s);
     for (size_t i = 0; i < p->have->n_containers; i++) {
         const struct observed_container *c = &p->have->containers[i];
         if (c->oneoff || c->number != slot->number || !z_eq(c->service, slot->s->name))
             continue;
+        bool replace = replace_all || (slot->in_place && !moved_already(p, slot->s, c));
         bool match = !replace && hash && z_eq(c->hash, hash) && !z_eq(c->state, "dead") && !z_eq(c->state, "removing");
         const struct observed_container *loser = match ? slot->keep : c;
         if (match && (slot->keep == NULL || rank(c) > rank(slot->keep) ||
@@ -140,6 +175,14 @@ static struct op *old_op(struct planner *p, enum op_kind kind, const char *verb,
     op->service = c->service;
     op->container_id = c->id;
     op->number = c->number;
+    return op;
+}
+
+static struct op *retire_op(struct planner *p, const struct slot *slot, enum op_kind kind, const char *verb,
+                            const struct observed_container *c) {
+    struct op *op = old_op(p, kind, verb, c);
+    op->moved = slot->in_place;
+    op->replaced_by = p->want->resumed && slot->keep ? slot->keep->id : NULL;
     return op;
 }
 
@@ -247,7 +290,7 @@ static void plan_retire(struct planner *p, struct slot *slot, const struct obser
     const char *stopped = NULL, *renamed = NULL;
     /* After an interruption it may be this deployment that stopped it: then a failure has to start it again. */
     if (is_running(old) || (p->want->resumed && z_eq(old->state, "exited"))) {
-        op = old_op(p, OP_STOP, "stop", old);
+        op = retire_op(p, slot, OP_STOP, "stop", old);
         op_cause(p, op, "replaced", "it is replaced", NULL, NULL);
         stopped = op->id;
         if (!slot->in_place)
@@ -255,7 +298,7 @@ static void plan_retire(struct planner *p, struct slot *slot, const struct obser
     }
     /* Names change while the old container still stops: what counts is the time between its end and the new one's start. */
     if (z_eq(old->name, slot->name)) {
-        op = old_op(p, OP_RENAME, "rename", old);
+        op = retire_op(p, slot, OP_RENAME, "rename", old);
         op->new_name = arena_printf(p->a, "%s_%.12s", slot->name, old->id);
         op_cause(p, op, "replaced", "it frees its name", NULL, NULL);
         renamed = op->id;
@@ -263,7 +306,7 @@ static void plan_retire(struct planner *p, struct slot *slot, const struct obser
         if (taker)
             op_after(p, taker, renamed);
     }
-    op = old_op(p, OP_REMOVE, "remove", old);
+    op = retire_op(p, slot, OP_REMOVE, "remove", old);
     op_cause(p, op, "replaced", "it is replaced", NULL, NULL);
     op_after(p, op, stopped);
     op_after(p, op, renamed);
@@ -282,10 +325,8 @@ static const char *network_name(const struct planner *p, const char *key) {
 static void plan_connections(struct planner *p, const struct slot *slot) {
     for (size_t i = 0; i < slot->s->n_networks; i++) {
         const char *want = network_name(p, slot->s->networks[i].network);
-        bool found = want == NULL;
-        for (size_t k = 0; !found && k < slot->keep->n_networks; k++)
-            found = z_eq(slot->keep->networks[k], want);
-        if (found)
+        bool stale = false;
+        if (want == NULL || (attached(p, slot->keep, want, &stale) && !stale))
             continue;
         const char *id = arena_printf(p->a, "connect:%s:%lld:%s", slot->s->name, (long long)slot->number,
                                       slot->s->networks[i].network);
@@ -335,6 +376,10 @@ static void plan_keep(struct planner *p, struct slot *slot) {
                  arena_printf(p->a, "the container is %s (exit code %lld)", c->state, (long long)c->exit_code),
                  c->state, "running");
         op_after(p, op, ready);
+        for (size_t i = 0; i < slot->s->n_networks; i++)
+            op_after(p, op,
+                     arena_printf(p->a, "connect:%s:%lld:%s", slot->s->name, (long long)slot->number,
+                                  slot->s->networks[i].network));
         start_after_dependencies(p, slot->s, op);
         wait_op(p, slot, c->id, NULL, op->id);
     } else if (awaits_health(p, slot)) {

@@ -19,7 +19,9 @@ struct sync {
     const struct json *payload;
     struct json *rendered, *images;
     size_t done_ops;
-    bool resumed; /* an earlier attempt of this job was interrupted */
+    /* What an earlier attempt of this job, which was interrupted, wrote down; NULL without one. */
+    const char *begun_id, *begun_commit;
+    const struct json *removed_networks;
     struct guard_rights rights;
     struct guard_uses uses; /* of the person's rights */
     /* of the write under way */
@@ -35,11 +37,8 @@ static const char *user_of(const struct sync *s) { return job_by(s->job)->user_i
 
 static err_t begin_tx(struct pg *tx, void *arg) {
     struct sync *s = arg;
-    struct pg_result *r;
-    TRY(pg_rows(tx, s->a, SQL_GITOPS_DEPLOYMENT_OF_JOB, PG_ARGS(pg_uuid(job_id(s->job))), &r));
-    if (r->rows) {
-        s->resumed = true;
-        s->deployment_id = pg_cell(r, 0, 0);
+    if (s->begun_id) {
+        s->deployment_id = s->begun_id;
         TRY(pg_exec(tx, SQL_GITOPS_DEPLOYMENT_RESUME, PG_ARGS(pg_uuid(s->deployment_id), pg_int(job_fence(s->job))),
                     NULL));
     } else {
@@ -116,6 +115,25 @@ static err_t on_op(void *ctx, const struct op *op, enum op_state state, err_t er
     mine.error = error;
     mine.after = after;
     return job_tx(mine.job, op_tx, &mine);
+}
+
+struct removal {
+    struct sync *s;
+    const struct json *networks;
+};
+
+static err_t removed_tx(struct pg *tx, void *arg) {
+    struct removal *r = arg;
+    return pg_exec(tx, SQL_GITOPS_DEPLOYMENT_REMOVED,
+                   PG_ARGS(pg_uuid(r->s->deployment_id),
+                           pg_json(r->networks ? json_to_text(arena_current(), r->networks) : NULL),
+                           pg_int(job_fence(r->s->job))),
+                   NULL);
+}
+
+static err_t on_networks(void *ctx, const struct json *removed) {
+    struct removal r = {ctx, removed};
+    return job_tx(r.s->job, removed_tx, &r);
 }
 
 static void on_log(void *ctx, const struct op *op, const char *level, const char *line) {
@@ -220,7 +238,9 @@ static const char **strings(struct arena *a, const struct json *arr, size_t *n) 
 }
 
 static err_t resolve(struct sync *s) {
-    const char *revision = json_get_str(s->payload, "revision"), *rollback = json_get_str(s->payload, "rollbackTo");
+    /* The branch may have moved since; what was begun is brought to its end. */
+    const char *revision = s->begun_commit ? s->begun_commit : json_get_str(s->payload, "revision");
+    const char *rollback = json_get_str(s->payload, "rollbackTo");
     if (rollback) {
         struct pg_result *r;
         TRY(pg_one(s->g->db, s->a, SQL_GITOPS_DEPLOYMENT_FOR_ROLLBACK, PG_ARGS(pg_uuid(rollback), pg_uuid(s->app->id)),
@@ -272,7 +292,8 @@ static err_t prepare(struct sync *s) {
     TRY(desired_of(s->g, s->a, s->app, s->commit.sha, &s->want));
     s->want->prune = s->want->prune || json_get_bool(s->payload, "prune", false);
     s->want->force = json_get_bool(s->payload, "force", false);
-    s->want->resumed = s->resumed;
+    s->want->resumed = s->begun_id != NULL;
+    s->want->removed_networks = s->removed_networks;
     TRY(may_adopt(s));
     const struct json *only = json_get(s->payload, "services");
     if (json_len(only))
@@ -310,14 +331,15 @@ static err_t execute(struct sync *s) {
     }
     struct source_conf source = {
         .mirror = repo_mirror(s->g, s->a, s->app->repo_id), .sha = s->commit.sha, .deadline = deadline_in(MINUTES(10))};
-    struct apply_conf conf = {.docker = s->docker,
-                              .plan = s->plan,
-                              .source = &source,
-                              .rights = &s->rights,
-                              .deployment_id = s->deployment_id,
-                              .max_parallel = s->g->conf.max_parallel,
-                              .deadline = deadline_in(s->g->conf.deploy_timeout_s * 1000),
-                              .hooks = {.on_op = on_op, .on_log = on_log, .on_progress = on_progress, .ctx = s}};
+    struct apply_conf conf = {
+        .docker = s->docker,
+        .plan = s->plan,
+        .source = &source,
+        .rights = &s->rights,
+        .deployment_id = s->deployment_id,
+        .max_parallel = s->g->conf.max_parallel,
+        .deadline = deadline_in(s->g->conf.deploy_timeout_s * 1000),
+        .hooks = {.on_op = on_op, .on_networks = on_networks, .on_log = on_log, .on_progress = on_progress, .ctx = s}};
     return apply_plan(s->a, &conf, &s->images);
 }
 
@@ -390,25 +412,28 @@ static bool overtaken(const struct sync *s) {
     return !s->app->policy.automated || z_eq(revision, s->app->fenced_commit);
 }
 
-static err_t still_wanted(struct sync *s, bool *ret) {
-    struct pg_result *begun;
-    *ret = true;
-    if (user_of(s) || !overtaken(s))
+static bool still_wanted(const struct sync *s) { return user_of(s) || s->begun_id || !overtaken(s); }
+
+static err_t load_begun(struct sync *s) {
+    struct pg_result *r;
+    struct json *removed;
+    TRY(pg_rows(s->g->db, s->a, SQL_GITOPS_DEPLOYMENT_OF_JOB, PG_ARGS(pg_uuid(job_id(s->job))), &r));
+    if (r->rows == 0)
         return NULL;
-    TRY(pg_rows(s->g->db, s->a, SQL_GITOPS_DEPLOYMENT_OF_JOB, PG_ARGS(pg_uuid(job_id(s->job))), &begun));
-    *ret = begun->rows > 0;
+    s->begun_id = pg_cell(r, 0, 0);
+    s->begun_commit = pg_cell(r, 0, 1);
+    if (pg_cell(r, 0, 2)) {
+        TRY(json_parse(s->a, str_of(pg_cell(r, 0, 2)), NULL, &removed));
+        s->removed_networks = removed;
+    }
     return NULL;
 }
 
 /* What nobody asked for leaves no record when there turns out to be nothing to do. A failure is met again, and recorded, below. */
 static err_t nothing_to_do(struct sync *s, bool *ret) {
-    struct pg_result *begun;
     struct status st;
     *ret = false;
-    if (user_of(s))
-        return NULL;
-    TRY(pg_rows(s->g->db, s->a, SQL_GITOPS_DEPLOYMENT_OF_JOB, PG_ARGS(pg_uuid(job_id(s->job))), &begun));
-    if (begun->rows)
+    if (user_of(s) || s->begun_id)
         return NULL;
     err_t e = prepare(s);
     if (e == NULL)
@@ -425,15 +450,15 @@ static err_t nothing_to_do(struct sync *s, bool *ret) {
 
 err_t job_sync(struct job *job, void *arg) {
     struct sync s = {.g = arg, .job = job, .a = arena_current(), .payload = job_payload(job)};
-    bool wanted, idle_sync;
+    bool idle_sync;
     err_t e = app_load(s.g->db, s.a, job_object_id(job), &s.app);
     if (e)
         return e;
     s.trigger = json_str_or(json_get(s.payload, "trigger"), "manual");
     FAULT("sync.claimed");
     TRY(check_originator(&s));
-    TRY(still_wanted(&s, &wanted));
-    if (!wanted) {
+    TRY(load_begun(&s));
+    if (!still_wanted(&s)) {
         job_log(job, "info", "", "not needed any more: the application or its policy changed meanwhile");
         return NULL;
     }

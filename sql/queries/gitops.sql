@@ -14,7 +14,7 @@ SELECT rendered_spec::text FROM deployments WHERE id = $1 AND rendered_spec IS N
 SELECT commit_id, revision, image_digests::text, status FROM deployments WHERE id = $1 AND application_id = $2;
 
 -- name: gitops_deployment_of_job
-SELECT id FROM deployments WHERE job_id = $1 ORDER BY created_at DESC LIMIT 1;
+SELECT id, commit_id, removed_networks FROM deployments WHERE job_id = $1 ORDER BY created_at DESC LIMIT 1;
 
 -- name: gitops_deployment_insert
 INSERT INTO deployments (id, org_id, application_id, number, version, status, docker_host, node_id, repository_id, revision, commit_id, commit_author,
@@ -28,6 +28,9 @@ UPDATE deployments SET fence = $2, status = 'planning', updated_at = now() WHERE
 
 -- name: gitops_deployment_planned
 UPDATE deployments SET status = 'running', plan = $2::jsonb, rendered_spec = $3::jsonb, updated_at = now() WHERE id = $1 AND fence = $4;
+
+-- name: gitops_deployment_removed
+UPDATE deployments SET removed_networks = $2::jsonb WHERE id = $1 AND fence = $3;
 
 -- name: gitops_ops_clear
 DELETE FROM deployment_ops WHERE deployment_id = $1 AND state <> 'succeeded';
@@ -46,7 +49,8 @@ UPDATE deployment_ops SET state = $3::text, error = $4::jsonb, after = coalesce(
  WHERE deployment_id = $1 AND op_id = $2;
 
 -- name: gitops_deployment_finish
-UPDATE deployments SET status = $2, error = $3::jsonb, image_digests = coalesce($4::jsonb, image_digests), finished_at = now(), updated_at = now()
+UPDATE deployments SET status = $2, error = $3::jsonb, image_digests = coalesce($4::jsonb, image_digests), removed_networks = NULL,
+       finished_at = now(), updated_at = now()
  WHERE id = $1 AND fence = $5;
 
 -- name: gitops_app_deploying

@@ -33,7 +33,7 @@ KINDS = {
     "one": ["pull", "build", "createNetwork", "createVolume", "putFiles", "create", "start", "waitHealthy", "waitCompleted",
             "waitRunning"],
     "two": ["build", "removeNetwork", "createNetwork", "putFiles", "create", "stop", "rename", "connect", "start", "waitHealthy",
-            "waitCompleted", "remove", "removeVolume"],
+            "waitCompleted", "waitRunning", "remove", "removeVolume"],
 }
 
 
@@ -74,6 +74,12 @@ COMPOSE = {
             networks: [side]
             environment: {STEP: one}
           old:
+            image: ${REGISTRY}/crash:${TAG}
+            command: ["sleep", "100000"]
+            init: true
+            stop_grace_period: 1s
+            networks: [net]
+          same:
             image: ${REGISTRY}/crash:${TAG}
             command: ["sleep", "100000"]
             init: true
@@ -357,3 +363,32 @@ def test_same_end_after_a_crash(results, branch, point):
 
 def test_nothing_is_left(results):
     assert not [f for f in results.failure.items() if f[0][0] == "cleaning"]
+
+
+def test_what_was_begun_ends_with_its_own_commit(new_database, docker_host, docker):
+    """The branch moves while the server is down: the interrupted deployment is of the commit it began with."""
+    folder = tempfile.mkdtemp(prefix="dfcrash-", dir="/tmp")
+    repo, place, name = live.Repo(folder), None, conftest.unique("moved")
+    compose = "services: {web: {image: '%s', command: [sleep, '%d'], stop_signal: SIGKILL}}"
+    try:
+        first = repo.commit({"compose.yaml": compose % (live.IMAGE, 1000)})
+        live.git(repo.work, "push", "-q", "origin", "HEAD:one")
+        place = Place(new_database(), docker_host, docker, repo, {}, None)
+        app = place.api.make("/applications", {"name": name, "projectId": place.project, "repositoryId": place.repo, "branch": "one",
+                                               "composeFiles": ["compose.yaml"], "syncPolicy": {"automated": False}})["id"]
+        place.restart("sync.recorded")
+        place.aim(app, name, "one")
+        assert place.server.process.wait(timeout=30) == -signal.SIGKILL
+        second = repo.commit({"compose.yaml": compose % (live.IMAGE, 2000)})
+        live.git(repo.work, "push", "-q", "origin", "HEAD:one")
+        place.restart()
+        live.until(lambda: not place.unfinished(app), SETTLE_S, what="the end of the deployment")
+        [deployment] = place.api.get(f"/deployments?application={app}")["items"]
+        assert (deployment["status"], deployment["commit"]["sha"]) == ("succeeded", first)
+        assert place.api.get(f"/applications/{app}")["sync"]["deployedCommit"] == first != second
+        assert docker.inspect(f"{name}-web-1")["Config"]["Cmd"] == ["sleep", "1000"]
+    finally:
+        docker.sweep(name)
+        if place:
+            place.server.remove()
+        shutil.rmtree(folder, ignore_errors=True)

@@ -45,6 +45,26 @@ struct world {
 
 static const char *project(void) { return arena_printf(NOW, "dfa%d", (int)getpid()); }
 
+/* What an interrupted attempt left behind: the operation before which it ended, and what it told of networks. */
+static struct {
+    const char *before;
+    const struct json *networks;
+    bool resumed;
+} attempt;
+
+static err_t on_op(void *ctx, const struct op *op, enum op_state state, err_t error, const struct json *after) {
+    (void)ctx;
+    (void)error;
+    (void)after;
+    return state == OP_RUNNING && z_eq(op->id, attempt.before) ? err_new(ERR_FENCED, "killed before %s", op->id) : NULL;
+}
+
+static err_t on_networks(void *ctx, const struct json *removed) {
+    (void)ctx;
+    attempt.networks = removed ? json_clone(NOW, removed) : NULL;
+    return NULL;
+}
+
 static struct world look(const char *sha) {
     struct world w = {.d = engine()};
     w.app = (struct app){.id = "01900000-0000-7000-8000-000000000001",
@@ -54,6 +74,8 @@ static struct world look(const char *sha) {
                          .policy = {.prune = true}};
     struct source_conf src = {.mirror = arena_printf(NOW, "%s/mirror.git", dir), .sha = sha, .deadline = DL};
     OK(source_desired(NOW, &w.app, &src, &w.want));
+    w.want->resumed = attempt.resumed;
+    w.want->removed_networks = attempt.resumed ? attempt.networks : NULL;
     OK(observe_engine(NOW, w.d, w.want, DL, &w.have));
     OK(plan_build(NOW, w.want, w.have, NULL, &w.plan));
     return w;
@@ -73,7 +95,7 @@ static err_t apply(struct world *w, const char *sha) {
                               .rights = &GUARD_NOBODY,
                               .deployment_id = "d1",
                               .deadline = deadline_in(SECONDS(90)),
-                              .hooks = {.on_log = on_log}};
+                              .hooks = {.on_op = on_op, .on_networks = on_networks, .on_log = on_log}};
     struct json *images;
     err_t e = apply_plan(NOW, &conf, &images);
     docker_unref(w->d);
@@ -249,6 +271,53 @@ TEST(failure_elsewhere_brings_a_changed_network_back) {
     return NULL;
 }
 
+/* Killed before any operation of such a change, continued, and failed then: network and containers are as they were. */
+TEST(interrupted_network_change_that_fails_brings_everything_back) {
+    clean();
+    static const char yaml[] =
+        "services:\n"
+        "  same: {image: 'busybox:local', command: [sleep, '1000'], stop_signal: SIGKILL, networks: {n: {aliases: [www]}}}\n"
+        "  web: {image: 'busybox:local', command: %s, stop_signal: SIGKILL, networks: [n]}\n"
+        "  c: {image: 'busybox:local', command: %s, stop_signal: SIGKILL, depends_on: [same, web],"
+        " healthcheck: {test: %s, interval: 1s, retries: 1}}\n"
+        "networks: {n: {ipam: {config: [{subnet: 10.233.%d.0/24}]}}}";
+    const char *good = commit(arena_printf(NOW, yaml, "[sleep, '1000']", "[sleep, '1000']", "[CMD, 'true']", 7), "");
+    deploy(good);
+    const char *running = arena_printf(NOW,
+                                       "docker ps -a --no-trunc --format '{{.ID}} {{.Names}} {{.State}}' --filter"
+                                       " label=com.docker.compose.project=%s | sort",
+                                       project());
+    const char *before = output(running);
+    const char *bad = commit(arena_printf(NOW, yaml, "[sleep, '999']", "[sleep, '999']", "[CMD, 'false']", 8), "");
+    struct world first = look(bad);
+    const struct plan *p = first.plan;
+    docker_unref(first.d);
+    CHECK(plan_op(p, "removeNetwork:n") != NULL && p->ops.n > 12);
+    for (size_t i = 0; i < p->ops.n && p->ops.v[i].kind != OP_REMOVE; i++) {
+        attempt.before = p->ops.v[i].id;
+        attempt.networks = NULL;
+        attempt.resumed = false;
+        struct world w = look(bad);
+        err_t e = apply(&w, bad);
+        if (!err_is(e, ERR_FENCED))
+            continue; /* it failed before it came to that operation */
+        attempt.before = NULL;
+        attempt.resumed = true;
+        w = look(bad);
+        CHECK(apply(&w, bad) != NULL);
+        attempt.resumed = false;
+        attempt.networks = NULL;
+        (void)fprintf(stderr, "interrupted before %s\n", p->ops.v[i].id);
+        ZEQ(output(running), before);
+        ZEQ(output(arena_printf(NOW, "docker network inspect -f '{{(index .IPAM.Config 0).Subnet}}' %s_n", project())),
+            "10.233.7.0/24");
+        CHECK(strstr(output(arena_printf(NOW, "docker exec %s-web-1 nslookup www", project())), "10.233.7.") != NULL);
+        assert_in_sync(good);
+    }
+    attempt.before = NULL;
+    return NULL;
+}
+
 TEST(volumes_without_a_name_are_handed_on) {
     clean();
     static const char yaml[] =
@@ -354,6 +423,7 @@ int main(int argc, char **argv) {
                                        L(failed_health_brings_the_old_version_back),
                                        L(failed_network_change_brings_network_and_containers_back),
                                        L(failure_elsewhere_brings_a_changed_network_back),
+                                       L(interrupted_network_change_that_fails_brings_everything_back),
                                        L(volumes_without_a_name_are_handed_on),
                                        L(crashing_container_fails_with_its_output),
                                        L(failed_pull_stops_nothing),

@@ -305,6 +305,35 @@ static void scale_down_and_prune(void **state) {
     assert_empty(&m, d);
 }
 
+/* The engine would not start it: it still remembers the network by its id. */
+static void stopped_container_is_connected_again_when_its_network_is_gone(void **state) {
+    struct model m;
+    (void)state;
+    model_init(&m, a);
+    struct desired *d = desired_from(
+        a, "services: {web: {image: 'w:1', restart: always, networks: [n, m]}}\nnetworks: {n: {}, m: {}}\n");
+    model_apply(&m, model_plan(&m, d), SIZE_MAX);
+    m.o.containers[0].state = "exited";
+    size_t n = z_eq(m.o.networks[0].key, "n") ? 0 : 1;
+    struct observed_network other = m.o.networks[1 - n];
+    m.o.networks[0] = other;
+    m.o.n_networks = 1;
+    struct plan *p = model_plan(&m, d);
+    assert_true(index_of(p, "createNetwork:n") < index_of(p, "connect:web:1:n"));
+    assert_true(index_of(p, "connect:web:1:n") < index_of(p, "start:web:1"));
+    assert_null(plan_op(p, "connect:web:1:m"));
+    assert_null(plan_op(p, "create:web:1"));
+    /* Also when somebody made another one of that name. */
+    bool first = z_eq(m.o.containers[0].networks[0], "demo_n");
+    const char *ids[] = {first ? "gone" : other.id, first ? other.id : "gone"};
+    m.o.containers[0].network_ids = ids;
+    m.o.networks[m.o.n_networks++] = (struct observed_network){
+        "new", "demo_n", "n", "demo", compose_network_hash(a, compose_network_find(d->project, "n"))};
+    p = model_plan(&m, d);
+    assert_non_null(plan_op(p, "connect:web:1:n"));
+    assert_null(plan_op(p, "connect:web:1:m"));
+}
+
 static void changed_network_is_rebuilt(void **state) {
     struct model m;
     (void)state;
@@ -450,6 +479,7 @@ int main(void) {
                                        T(random_histories_converge),
                                        T(killed_container_is_started_again),
                                        T(scale_down_and_prune),
+                                       T(stopped_container_is_connected_again_when_its_network_is_gone),
                                        T(changed_network_is_rebuilt),
                                        T(everything_leaves_a_network_before_it_is_rebuilt),
                                        T(port_conflicts_are_found_before_anything),

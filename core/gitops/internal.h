@@ -57,6 +57,9 @@ MUST_CHECK err_t disown_orphans(struct gitops *g, struct arena *a, const struct 
 MUST_CHECK err_t observe_now(struct gitops *g, struct arena *a, const char *node_id, const struct desired *want,
                              struct observed **ret);
 
+/** YIELDS. Let a comparison run (soon); one that waits already is taken. An application that is gone by then is fine. */
+MUST_CHECK err_t enqueue_refresh(struct pg *tx, const char *app_id, uint64_t delay_ms);
+
 struct status {
     const char *sync, *health;
     struct json *reasons;

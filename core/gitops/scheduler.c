@@ -3,29 +3,26 @@
 #include "core/gitops/internal.h"
 
 #define TICK SECONDS(1)
+#define NODE_MARK "node:"
 #define SETTLE 400 /* ms: events of one change come in bursts */
 
-struct enqueue {
-    struct gitops *g;
-    const char *app_id, *payload;
-};
-
-static err_t refresh_tx(struct pg *tx, void *arg) {
-    struct enqueue *q = arg;
+err_t enqueue_refresh(struct pg *tx, const char *app_id, uint64_t delay_ms) {
     struct job_spec spec = {.kind = JOB_REFRESH,
-                            .key = arena_printf(arena_current(), "app:%s", q->app_id),
-                            .scope_id = q->app_id,
+                            .key = arena_printf(arena_current(), "app:%s", app_id),
+                            .scope_id = app_id,
                             .object_kind = "application",
-                            .object_id = q->app_id,
-                            .payload = q->payload,
+                            .object_id = app_id,
+                            .payload = "{\"offline\":true}",
+                            .delay_ms = delay_ms,
                             .coalesce = true};
     struct uuid_text id;
     return jobs_enqueue(tx, &spec, &id, NULL);
 }
 
-static err_t enqueue_refresh(struct gitops *g, const char *app_id) {
-    struct enqueue q = {g, app_id, "{\"offline\":true}"};
-    err_t e = pg_tx(g->db, refresh_tx, &q);
+static err_t refresh_tx(struct pg *tx, void *arg) { return enqueue_refresh(tx, arg, 0); }
+
+static err_t refresh_soon(struct gitops *g, const char *app_id) {
+    err_t e = pg_tx(g->db, refresh_tx, (void *)app_id);
     /* The application (and its scope) may be gone already. */
     return e && (e->code == ERR_CONFLICT || e->code == ERR_NOT_FOUND || e->code == ERR_DB) ? NULL : e;
 }
@@ -46,6 +43,10 @@ static void mark(struct gitops *g, const char *key) {
 
 static void on_change(void *arg, const struct fleet_change *c) {
     struct gitops *g = arg;
+    char key[400];
+    if (c->kind == FLEET_NODE && z_eq(c->action, fleet_state_text(FLEET_ONLINE)) &&
+        snprintf(key, sizeof(key), NODE_MARK "%s", c->node_id) < (int)sizeof(key))
+        mark(g, key); /* what could not be done while it was away */
     if (c->kind != FLEET_CONTAINER)
         return;
     const struct fleet_container *x = c->after ? c->after : c->before;
@@ -55,7 +56,6 @@ static void on_change(void *arg, const struct fleet_change *c) {
         return;
     }
     /* A container of another tool comes or goes under a name that an application may want. */
-    char key[400];
     if (x->project && *x->project && (c->after == NULL || c->before == NULL) &&
         snprintf(key, sizeof(key), "%s %s", x->node_id, x->project) < (int)sizeof(key))
         mark(g, key);
@@ -76,10 +76,20 @@ static err_t app_of_project(struct gitops *g, const char *key, const char **ret)
     return NULL;
 }
 
+static err_t wake_node(struct gitops *g, const char *node_id) {
+    struct pg_result *r;
+    TRY(pg_rows(g->db, arena_current(), SQL_GITOPS_APPS_OF_NODE, PG_ARGS(pg_uuid(node_id)), &r));
+    for (size_t i = 0; i < r->rows; i++)
+        TRY(refresh_soon(g, pg_cell(r, i, 0)));
+    return NULL;
+}
+
 static err_t wake_app(struct gitops *g, const char *key) {
     const char *id;
+    if (z_starts(key, NODE_MARK))
+        return wake_node(g, key + strlen(NODE_MARK));
     TRY(app_of_project(g, key, &id));
-    return id ? enqueue_refresh(g, id) : NULL;
+    return id ? refresh_soon(g, id) : NULL;
 }
 
 static err_t drift(void *arg) {
@@ -122,7 +132,7 @@ static err_t resync(struct gitops *g) {
         struct pg_result *r;
         TRY(pg_rows(g->db, arena_current(), SQL_GITOPS_APPS_ALL, PG_ARGS(pg_uuid(after)), &r));
         for (size_t i = 0; i < r->rows; i++)
-            TRY(enqueue_refresh(g, pg_cell(r, i, 0)));
+            TRY(refresh_soon(g, pg_cell(r, i, 0)));
         if (r->rows == 0)
             return NULL;
         after = pg_cell(r, r->rows - 1, 0);

@@ -157,6 +157,15 @@ struct ending {
     bool fence;
 };
 
+/* An automatic sync has tries left (refresh.c counts them): the first again after 5 s, then twice as long each time, up to 3 minutes. */
+static err_t retry_later(struct pg *tx, const struct sync *s) {
+    int64_t failed = z_eq(s->commit.sha, s->app->tried_commit) ? s->app->sync_failures : 0;
+    uint64_t delay = SECONDS(5) << (failed < 6 ? failed : 6);
+    if (!s->app->policy.automated && !s->app->policy.self_heal)
+        return NULL;
+    return enqueue_refresh(tx, s->app->id, delay < MINUTES(3) ? delay : MINUTES(3));
+}
+
 static err_t finish_tx(struct pg *tx, void *arg) {
     struct ending *e = arg;
     struct sync *s = e->s;
@@ -181,6 +190,8 @@ static err_t finish_tx(struct pg *tx, void *arg) {
                                         ? s->app->desired_commit
                                         : "")),
                     NULL));
+    if (e->error && !z_eq(e->status, "cancelled") && !e->fence)
+        TRY(retry_later(tx, s));
     if (e->error == NULL)
         TRY(approvals_add(tx, s->a, s->app->id, user_of(s), &s->uses));
     TRY(pg_json_text(tx, s->a, SQL_GITOPS_DEPLOYMENT_EVENT, PG_ARGS(pg_uuid(s->deployment_id)), "deployment", &event));

@@ -103,6 +103,9 @@ DELETE FROM deployments WHERE application_id = $1 AND finished_at IS NOT NULL AN
 -- name: gitops_apps_of_repo
 SELECT id, target_revision FROM applications WHERE repository_id = $1 AND NOT deleting ORDER BY id LIMIT 2000;
 
+-- name: gitops_apps_of_node
+SELECT id FROM applications WHERE node_id = $1 AND NOT deleting ORDER BY id LIMIT 10000;
+
 -- name: gitops_apps_all
 SELECT id FROM applications WHERE NOT deleting AND node_id IS NOT NULL AND id > $1 ORDER BY id LIMIT 500;
 

@@ -1,10 +1,13 @@
 -- Jobs: see core/jobs. Every write of a worker names its fence; times are the database's.
 
 -- name: jobs_enqueue
--- $14 true: an equal job (kind, key) that waits already is returned instead of a second one.
+-- $14 true: an equal job (kind, key) that waits already is returned instead of a second one, and waits no longer than that would.
 WITH same AS (
     SELECT id FROM jobs WHERE $14::boolean AND state = 'queued' AND kind = $2 AND key = $3 AND NOT cancel_requested
      ORDER BY id LIMIT 1
+), sooner AS (
+    UPDATE jobs SET run_at = now() + $9::bigint * interval '1 ms'
+     WHERE id = (SELECT id FROM same) AND state = 'queued' AND run_at > now() + $9::bigint * interval '1 ms'
 ), made AS (
     INSERT INTO jobs (id, kind, key, org_id, scope_id, object_kind, object_id, priority, run_at, max_attempts, payload,
                       created_by, request_id, token_id)

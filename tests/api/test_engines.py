@@ -10,6 +10,7 @@ import shutil
 import signal
 import socket
 import ssl
+import subprocess
 import tempfile
 import threading
 import time
@@ -285,10 +286,11 @@ def test_what_is_asked_of_it_is_a_502(owner, engine, add_node, make_app):
 
 
 class Relay:
-    """A wire to the engine that can be cut."""
+    """A wire to the engine that can be cut; what comes while it is shut waits."""
 
     def __init__(self, engine):
-        self.engine, self.open = engine, []
+        self.engine, self.open, self.passes = engine, [], threading.Event()
+        self.passes.set()
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.port = self.listener.getsockname()[1]
         self.thread = threading.Thread(target=self.serve, daemon=True)
@@ -297,8 +299,11 @@ class Relay:
     def serve(self):
         with contextlib.suppress(OSError):
             while True:
-                pair = self.listener.accept()[0], socket.create_connection(("127.0.0.1", self.engine.port))
-                self.open += pair
+                near = self.listener.accept()[0]
+                self.open.append(near)
+                self.passes.wait()
+                pair = near, socket.create_connection(("127.0.0.1", self.engine.port))
+                self.open.append(pair[1])
                 for one, other in (pair, pair[::-1]):
                     threading.Thread(target=self.pump, args=(one, other), daemon=True).start()
 
@@ -390,6 +395,107 @@ def test_hangs_and_goes_on(owner, engine, docker, tls_node, deployed, at_home):
     until(lambda: owner.get(f"/nodes/{tls_node['id']}")["state"] == "online", 40)
     assert restart(owner, name).status_code == 204
     application(owner, app, sync="Synced", health="Healthy")
+
+
+class Registry:
+    """Debian's docker-registry behind a gate: while that is shut, what is asked of it hangs."""
+
+    def __init__(self, folder):
+        self.port = free_port()
+        conf = folder / f"registry-{self.port}.yml"
+        conf.write_text(f"version: 0.1\nlog: {{level: error}}\nstorage: {{filesystem: {{rootdirectory: {folder}/registry}}}}\n"
+                        f"http: {{addr: '127.0.0.1:{self.port}'}}\n")
+        self.process = subprocess.Popen(["docker-registry", "serve", str(conf)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        until(lambda: socket.socket().connect_ex(("127.0.0.1", self.port)) == 0, what="the registry")
+        self.front = Relay(self)
+        self.name = f"127.0.0.1:{self.front.port}"
+
+    def push(self, docker, name):
+        docker("tag", IMAGE, f"{self.name}/{name}")
+        docker("push", f"{self.name}/{name}")
+        docker("rmi", f"{self.name}/{name}")
+
+    def stop(self):
+        self.front.cut()
+        self.process.terminate()
+        self.process.wait()
+
+
+@pytest.fixture
+def registry(engine):
+    if shutil.which("docker-registry") is None:
+        pytest.skip("docker-registry is not installed")
+    r = Registry(engine.folder)
+    yield r
+    r.front.passes.set()
+    r.stop()
+
+
+def breaks_in(owner, engine, app, kind):
+    """The engine dies while an operation of that kind runs, and comes back; the deployment that ended by it."""
+    def running():
+        newest = owner.get("/deployments", params={"application": app["id"]})["items"][0]
+        ops = owner.get(f"/deployments/{newest['id']}")["ops"]
+        return newest if any(op["kind"] == kind and op["state"] == "running" for op in ops) else None
+
+    broken = until(running, 30, what=f"a running {kind}")
+    time.sleep(1)  # the engine is in the middle of it
+    engine.kill()
+    ended_so = until(lambda: (d := owner.get(f"/deployments/{broken['id']}"))["status"] == "failed" and d, 30, what="its end")
+    assert ended_so["error"]["code"] == "DOCKER_UNAVAILABLE", ended_so["error"]
+    assert all(op["state"] != "succeeded" for op in ended_so["ops"] if op["kind"] in ("stop", "remove", "rename"))
+    engine.start()
+    return ended_so
+
+
+AUTOMATED = {"automated": True, "prune": True, "selfHeal": True}
+
+
+def test_restart_in_a_build(owner, engine, tls_node, make_app, repo):
+    """DK2: the revision is not to blame. It is deployed when the engine is back, by nobody's hand."""
+    compose = "services: {web: {build: ., image: 'dk2/%s:built', command: [sleep, '10000'], stop_signal: SIGKILL, restart: always}}"
+    tag = unique("b")
+    app, _ = make_app({"compose.yaml": compose % tag, "Dockerfile": f"FROM {IMAGE}\nRUN echo one > /version\n"}, nodeId=tls_node["id"],
+                      policy=AUTOMATED)
+    application(owner, app, 60, sync="Synced", health="Healthy")
+    second = repo.commit({"Dockerfile": f"FROM {IMAGE}\nRUN sleep 6\nRUN echo two > /version\n"})
+    owner.post(f"/repositories/{app['repository']['id']}/sync", {})
+    failed = breaks_in(owner, engine, app, "build")
+    assert failed["commit"]["sha"] == second
+    now = until(lambda: (a := owner.get(f"/applications/{app['id']}"))["sync"]["deployedCommit"] == second and a, 90, what="the retry")
+    assert now["sync"]["status"] == "Synced"
+    assert engine.docker("exec", f"{app['projectName']}-web-1", "cat", "/version") == "two"
+    engine.docker.sweep(app["projectName"])
+
+
+def test_what_failed_is_tried_again(owner, engine, docker, tls_node, make_app, registry):
+    """An automatic sync whose image is not there yet: each further try waits longer, nobody has to ask."""
+    compose = f"services: {{web: {{image: '{registry.name}/late:one', command: [sleep, '10000'], stop_signal: SIGKILL}}}}"
+    app, _ = make_app({"compose.yaml": compose}, nodeId=tls_node["id"], policy=AUTOMATED)
+    until(lambda: [d for d in owner.get("/deployments", params={"application": app["id"]})["items"] if d["status"] == "failed"], 30)
+    registry.push(docker, "late:one")
+    application(owner, app, 60, sync="Synced", health="Healthy")
+    history = owner.get("/deployments", params={"application": app["id"]})["items"]
+    assert history[0]["status"] == "succeeded" and {d["trigger"] for d in history} == {"auto"}
+    engine.docker.sweep(app["projectName"])
+
+
+def test_restart_in_a_pull(owner, engine, docker, tls_node, make_app, repo, registry):
+    """DK2, and a person's sync: it fails saying what happened, what ran is there, and the next one works."""
+    compose = "services: {web: {image: '%s', command: [sleep, '10000'], stop_signal: SIGKILL, restart: always}}"
+    app, _ = make_app({"compose.yaml": compose % IMAGE}, nodeId=tls_node["id"])
+    ended(owner, owner.post(f"/applications/{app['id']}/sync", {}))
+    registry.push(docker, "dk2:one")
+    repo.commit({"compose.yaml": compose % f"{registry.name}/dk2:one"})
+    registry.front.passes.clear()
+    owner.post(f"/applications/{app['id']}/sync", {}, expect=202)
+    breaks_in(owner, engine, app, "pull")
+    assert list(engine.docker.containers(app["projectName"])) == [f"{app['projectName']}-web-1"]
+    registry.front.passes.set()
+    until(lambda: owner.get(f"/nodes/{tls_node['id']}")["state"] == "online", 40)
+    ended(owner, owner.post(f"/applications/{app['id']}/sync", {}))
+    assert engine.docker.inspect(f"{app['projectName']}-web-1")["Config"]["Image"] == f"{registry.name}/dk2:one"
+    engine.docker.sweep(app["projectName"])
 
 
 def test_a_host_that_swallows_everything(owner, docker, add_node, engine, at_home):

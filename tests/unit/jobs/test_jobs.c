@@ -206,7 +206,7 @@ static err_t serial_body(void *arg) {
     assert_int_equal(runs, 6);
     assert_int_equal(most_running, 1);
     /* Coalescing: the one that waits is enough. */
-    struct uuid_text a = give("long", "app:2", 1), b, c;
+    struct uuid_text a = give("long", "app:2", 1), b, c, d;
     must(fiber_sleep(200));
     bool fresh;
     struct job_spec s = {.kind = "long", .key = "app:2", .coalesce = true};
@@ -216,6 +216,14 @@ static err_t serial_body(void *arg) {
     assert_false(fresh);
     assert_string_equal(b.z, c.z);
     must(jobs_cancel(db, b.z, "not needed"));
+    /* One that was to wait runs at the time of the earliest who asked. */
+    s = (struct job_spec){.kind = "slow", .key = "app:later", .coalesce = true, .delay_ms = SECONDS(3600)};
+    must(jobs_enqueue(db, &s, &d, &fresh));
+    assert_true(fresh);
+    s.delay_ms = 0;
+    must(jobs_enqueue(db, &s, &c, &fresh));
+    assert_string_equal(d.z, c.z);
+    wait_end(j, &d, "succeeded");
     wait_end(j, &b, "cancelled");
     must(jobs_cancel(db, a.z, NULL));
     wait_end(j, &a, "cancelled");

@@ -19,16 +19,18 @@ def docker(*args):
 
 
 class Talker:
-    """A container that writes `lines` lines when told to, each time it is told."""
+    """A container that writes `lines` lines each time it is told to, by a file: the engine has no part in that."""
 
-    def __init__(self, name):
-        script = f'n=0; while :; do if [ -f /go ]; then c=$(cat /go); rm /go; yes "{LINE}" | head -n $c; fi; sleep 0.05; done'
-        self.name = name
+    def __init__(self, name, told):
+        script = f'while :; do if [ -f /told/go ]; then c=$(cat /told/go); rm /told/go; yes "{LINE}" | head -n $c; fi; sleep 0.02; done'
+        self.name, self.told = name, told
+        told.mkdir()
         subprocess.run(["docker", "rm", "-f", name], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        self.id = docker("run", "-d", "--name", name, "--log-driver", "json-file", "busybox:local", "sh", "-c", script)
+        self.id = docker("run", "-d", "--name", name, "--log-driver", "json-file", "-v", f"{told}:/told", "busybox:local", "sh", "-c", script)
 
     def say(self, lines):
-        docker("exec", self.name, "sh", "-c", f"echo {lines} >/tmp/go && mv /tmp/go /go")
+        (self.told / "new").write_text(f"{lines}\n")
+        (self.told / "new").rename(self.told / "go")
         return time.monotonic()
 
     def remove(self):
@@ -69,11 +71,13 @@ def viewers(server, token, talker, count, lines, tokens):
     quiet(server.pid, engine_pid())
     engine, ours = cpu_seconds(engine_pid()), cpu_seconds(server.pid)
     began = talker.say(lines)
+    time.sleep(3)  # the engine is done long before a thousand viewers are; what it does otherwise is not counted
+    engine = cpu_seconds(engine_pid()) - engine
     got = json.loads(p.stdout.readline())
     p.wait()
     took = got["last"] - began
     return {"rate": got["lines"] / took, "mb": got["bytes"] / took / 1e6, "lost": count * lines - got["lines"], "took": took,
-            "engine": cpu_seconds(engine_pid()) - engine, "ours": cpu_seconds(server.pid) - ours}
+            "engine": engine, "ours": cpu_seconds(server.pid) - ours}
 
 
 def engine_cost(server, token, talker, count, tokens, measured):
@@ -91,7 +95,7 @@ def fan_out(lab_url):
     with folder() as tmp:
         db = Database(lab_url, "df_bench_c")
         server = Server(db.url, tmp, {"DOCKER_HOST": os.environ["DOCKER_HOST"]})
-        talker = Talker("df-bench-talker")
+        talker = Talker("df-bench-talker", tmp / "told")
         try:
             api = Api(server).first_login()
             until(lambda: any(c["id"] == talker.id for c in api.call("GET", "/containers")["items"]), 20, 0.2, "the container in the index")

@@ -167,7 +167,7 @@ static char *operation_id(struct arena *a, const struct route *r) {
         char c = *p;
         if (p < id + strlen(http_method_name(r->method)))
             c = (char)(c | 0x20);
-        *out++ = upper && c >= 'a' && c <= 'z' ? (char)(c - 32) : c;
+        *out++ = (char)(upper && c >= 'a' && c <= 'z' ? c - 32 : c);
         upper = false;
     }
     *out = '\0';

@@ -9,8 +9,6 @@
 #include "core/compose/compose.h"
 #include "core/compose/yaml.h"
 
-extern char **environ;
-
 static err_t read_file(void *ctx, const char *path, struct str *ret) {
     struct arena *a = ctx;
     struct stat st;

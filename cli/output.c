@@ -180,7 +180,7 @@ int print_error(err_t e) {
         (void)fprintf(stderr, "  field %s\n", e->field);
     for (const struct err_detail *d = e->details; d; d = d->next)
         if (!z_eq(d->key, "code") && !z_eq(d->key, "file") && !z_eq(d->key, "line") && !z_eq(d->key, "column") &&
-            *d->value)
+            !z_eq(d->value, ""))
             (void)fprintf(stderr, "  %s: %s\n", d->key, d->value);
     switch (e->code) {
     case ERR_INVALID:

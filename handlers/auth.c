@@ -297,7 +297,7 @@ static const struct route rows[] = {
     ROUTE(POST, "/api/v1/ws-tickets", AUTH_SELF, NULL, ws_ticket, .status = 201, .audit = "auth.ticket",
           .request_schema = "WsTicketCreate", .response_schema = "WsTicket", .flags = ROUTE_NO_AUDIT, .tag = "auth",
           .summary = "One-use ticket that opens a WebSocket within 30 s"),
-    ROUTE(GET, "/.well-known/jwks.json", AUTH_PUBLIC, NULL, jwks, .tag = "auth",
+    ROUTE(GET, "/.well-known/jwks.json", AUTH_PUBLIC, NULL, jwks, .response_schema = "Jwks", .tag = "auth",
           .summary = "Public keys of access tokens"),
 };
 ROUTE_TABLE(auth_routes, rows);

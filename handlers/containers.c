@@ -217,7 +217,7 @@ static const struct route rows[] = {
           .summary = "Containers of all nodes"),
     ROUTE(GET, "/api/v1/nodes/{node}/containers", AUTH_PERMISSION, "container:read", list_of_node, .query = FILTERS,
           .flags = ROUTE_LIST, .response_schema = "Container", .tag = "containers", .summary = "Containers of a node"),
-    CONTAINER(GET, "", "container:read", inspect,
+    CONTAINER(GET, "", "container:read", inspect, .response_schema = "ContainerInspect",
               .summary = "What the engine says; environment values only with container:inspect-env"),
     CONTAINER(POST, "/start", "container:start", start, .audit = "container.start", .query = "t", .status = 204,
               .summary = "Start"),

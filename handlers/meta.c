@@ -69,8 +69,8 @@ static const struct route rows[] = {
           .summary = "Name, version, features"),
     ROUTE(GET, "/api/v1/activity", AUTH_PERMISSION, "event:read", activity, .response_schema = "Activity",
           .query = "topic kind object", .flags = ROUTE_LIST, .tag = "meta", .summary = "What happened lately"),
-    ROUTE(GET, "/debug/fibers", AUTH_PERMISSION, "system:read", fibers, .tag = "meta",
-          .summary = "Every running fiber and what it waits for"),
+    ROUTE(GET, "/debug/fibers", AUTH_PERMISSION, "system:read", fibers, .response_schema = "Fiber", .flags = ROUTE_PAGE,
+          .tag = "meta", .summary = "Every running fiber and what it waits for"),
 };
 ROUTE_TABLE(meta_routes, rows);
 

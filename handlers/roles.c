@@ -212,8 +212,8 @@ static err_t delete (struct request *r, struct reply *out) {
 }
 
 static const struct route rows[] = {
-    ROUTE(GET, "/api/v1/permissions", AUTH_SELF, NULL, permissions, .tag = "roles",
-          .summary = "Every permission there is"),
+    ROUTE(GET, "/api/v1/permissions", AUTH_SELF, NULL, permissions, .response_schema = "Permission",
+          .flags = ROUTE_PAGE, .tag = "roles", .summary = "Every permission there is"),
     ROUTE(GET, "/api/v1/roles", AUTH_PERMISSION, "role:read", list, .response_schema = "Role", .query = "type",
           .flags = ROUTE_LIST, .tag = "roles", .summary = "Roles"),
     ROUTE(POST, "/api/v1/roles", AUTH_PERMISSION, "role:create", create, .audit = "role.create",

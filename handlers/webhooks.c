@@ -139,7 +139,7 @@ static err_t hook(struct request *r, struct reply *out) {
 }
 
 static const struct route rows[] = {
-    ROUTE(POST, "/api/v1/hooks/{hookId}", AUTH_PUBLIC, NULL, hook, .status = 202,
+    ROUTE(POST, "/api/v1/hooks/{hookId}", AUTH_PUBLIC, NULL, hook, .response_schema = "HookAnswer", .status = 202,
           .flags = ROUTE_RAW_BODY | ROUTE_HOOK | ROUTE_NO_AUDIT, .tag = "webhooks",
           .summary = "Webhook of a forge: X-Hub-Signature-256 or X-DockFlow-Signature over the raw body"),
 };

@@ -6,6 +6,7 @@
 #include "server/internal.h"
 #include "server/uv_guard.h"
 
+/* NOLINTBEGIN(bugprone-reserved-identifier): the linker's names for --wrap */
 int __real_phr_parse_request(const char *buf, size_t len, const char **method, size_t *method_len, const char **path,
                              size_t *path_len, int *minor, struct phr_header *headers, size_t *nheaders,
                              size_t last_len);
@@ -13,6 +14,7 @@ int __wrap_phr_parse_request(const char *buf, size_t len, const char **method, s
                              size_t *path_len, int *minor, struct phr_header *headers, size_t *nheaders,
                              size_t last_len);
 ssize_t __wrap_phr_decode_chunked(struct phr_chunked_decoder *d, char *buf, size_t *bufsz);
+/* NOLINTEND(bugprone-reserved-identifier) */
 
 struct head {
     const char **method, **path;

@@ -17,6 +17,7 @@ enum {
 };
 static const size_t CONN_MAX_UPLOAD = (size_t)64 << 20, ALL_MAX_UPLOAD = (size_t)512 << 20;
 
+/* NOLINTBEGIN(bugprone-reserved-identifier): the linker's names for --wrap */
 ssize_t __real_h2o_http2_decode_frame(h2o_http2_frame_t *frame, const uint8_t *src, size_t len,
                                       const h2o_http2_settings_t *settings, const char **err_desc);
 ssize_t __wrap_h2o_http2_decode_frame(h2o_http2_frame_t *frame, const uint8_t *src, size_t len,
@@ -29,6 +30,7 @@ int __wrap_h2o_hpack_parse_headers(h2o_req_t *req, h2o_hpack_header_table_t *tab
                                    const char **err_desc);
 void __real_h2o_http2__encode_rst_stream_frame(h2o_buffer_t **buf, uint32_t stream_id, int errnum);
 void __wrap_h2o_http2__encode_rst_stream_frame(h2o_buffer_t **buf, uint32_t stream_id, int errnum);
+/* NOLINTEND(bugprone-reserved-identifier) */
 
 /* ---- uploads: what h2o buffers before a handler hears of the request ---- */
 

@@ -102,14 +102,14 @@ static err_t get_detailed(struct request *r, struct reply *out) {
 }
 
 static const struct route ROUTES[] = {
-    ROUTE(GET, "/health", AUTH_PUBLIC, NULL, get_health, .flags = ROUTE_INLINE, .tag = "health",
-          .summary = "Is the server able to work"),
-    ROUTE(GET, "/health/live", AUTH_PUBLIC, NULL, get_live, .flags = ROUTE_INLINE, .tag = "health",
-          .summary = "Does the process turn"),
-    ROUTE(GET, "/health/ready", AUTH_PUBLIC, NULL, get_ready, .flags = ROUTE_INLINE, .tag = "health",
-          .summary = "May traffic be sent here"),
-    ROUTE(GET, "/health/detailed", AUTH_PERMISSION, "system:read", get_detailed, .tag = "health",
-          .summary = "Every component with its state and latency"),
+    ROUTE(GET, "/health", AUTH_PUBLIC, NULL, get_health, .response_schema = "Health", .flags = ROUTE_INLINE,
+          .tag = "health", .summary = "Is the server able to work"),
+    ROUTE(GET, "/health/live", AUTH_PUBLIC, NULL, get_live, .response_schema = "Liveness", .flags = ROUTE_INLINE,
+          .tag = "health", .summary = "Does the process turn"),
+    ROUTE(GET, "/health/ready", AUTH_PUBLIC, NULL, get_ready, .response_schema = "Health", .flags = ROUTE_INLINE,
+          .tag = "health", .summary = "May traffic be sent here"),
+    ROUTE(GET, "/health/detailed", AUTH_PERMISSION, "system:read", get_detailed, .response_schema = "HealthDetails",
+          .tag = "health", .summary = "Every component with its state and latency"),
 };
 
 void health_routes(void) { routes_register(ROUTES, ARRAY_LEN(ROUTES)); }

@@ -19,8 +19,6 @@
 /* Test builds run under sanitizers and on crowded machines, where two silent seconds prove nothing. */
 enum { WATCHDOG_S = FAULTS_BUILT ? 10 : 2, MAX_LISTENERS = 32 };
 
-extern char **environ;
-
 static struct {
     struct conf_input input;
     struct listen_conf listen[MAX_LISTENERS];

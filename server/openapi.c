@@ -119,12 +119,14 @@ static void good_answer(struct arena *a, const struct route *r, struct json *ans
     if (r->flags & ROUTE_WS)
         add_answer(a, answers, "101", "WebSocket opened", NULL);
     else if (status == 202)
-        add_answer(a, answers, "202", "Accepted; Location names the task", body);
+        add_answer(a, answers, "202", r->flags & ROUTE_TASK ? "Accepted; Location names the task" : "Accepted", body);
     else
         add_answer(a, answers, arena_printf(a, "%d", status), status == 204 ? "Done" : "Success",
                    status == 204 ? NULL : body);
     if ((r->flags & ROUTE_TASK) && r->method == HTTP_DELETE)
         add_answer(a, answers, "204", "Done at once", NULL);
+    if (r->flags & ROUTE_HOOK)
+        add_answer(a, answers, "200", "Delivered before", body);
     if (r->request_schema != NULL && z_eq(r->request_schema, "SyncRequest"))
         add_answer(a, answers, "200", "With dryRun: the plan", ref(a, "Plan"));
 }
@@ -152,7 +154,10 @@ static void error_answers(struct arena *a, const struct route *r, struct json *a
         add_error(a, answers, "426", "UPGRADE_REQUIRED");
     add_error(a, answers, "429", "RATE_LIMITED");
     add_error(a, answers, "500", "INTERNAL");
-    add_error(a, answers, "503", "DATABASE_UNAVAILABLE, BUSY, SHUTTING_DOWN");
+    if (r->response_schema != NULL && z_eq(r->response_schema, "Health"))
+        add_answer(a, answers, "503", "No, and why", ref(a, "Health"));
+    else
+        add_error(a, answers, "503", "DATABASE_UNAVAILABLE, BUSY, SHUTTING_DOWN");
 }
 
 static char *operation_id(struct arena *a, const struct route *r) {
@@ -167,7 +172,7 @@ static char *operation_id(struct arena *a, const struct route *r) {
         char c = *p;
         if (p < id + strlen(http_method_name(r->method)))
             c = (char)(c | 0x20);
-        *out++ = upper && c >= 'a' && c <= 'z' ? (char)(c - 32) : c;
+        *out++ = (char)(upper && c >= 'a' && c <= 'z' ? c - 32 : c);
         upper = false;
     }
     *out = '\0';
@@ -378,11 +383,12 @@ static err_t get_docs_file(struct request *r, struct reply *out) {
 }
 
 static const struct route ROUTES[] = {
-    ROUTE(GET, "/api/v1/openapi.json", AUTH_PUBLIC, NULL, get_json, .tag = "meta",
+    ROUTE(GET, "/api/v1/openapi.json", AUTH_PUBLIC, NULL, get_json, .response_schema = "OpenApiDocument", .tag = "meta",
           .summary = "This API as OpenAPI 3.1, JSON"),
     ROUTE(GET, "/api/v1/openapi.yaml", AUTH_PUBLIC, NULL, get_yaml, .tag = "meta",
           .summary = "This API as OpenAPI 3.1, YAML"),
-    ROUTE(GET, "/api/v1/schemas/{kind}", AUTH_PUBLIC, NULL, get_schema, .tag = "meta", .summary = "One JSON Schema"),
+    ROUTE(GET, "/api/v1/schemas/{kind}", AUTH_PUBLIC, NULL, get_schema, .response_schema = "JsonSchema", .tag = "meta",
+          .summary = "One JSON Schema"),
     ROUTE(GET, "/api/docs", AUTH_PUBLIC, NULL, get_docs, .flags = ROUTE_INLINE, .tag = "meta",
           .summary = "This API to browse"),
     ROUTE(GET, "/api/docs/{file}", AUTH_PUBLIC, NULL, get_docs_file, .flags = ROUTE_INLINE, .tag = "meta",

@@ -112,7 +112,7 @@ err_t query_parse(struct arena *a, struct str raw, struct query_param **ret, siz
         ptrdiff_t eq = str_find_chr(part, '=');
         struct str name = eq < 0 ? part : str_n(part.p, (size_t)eq);
         struct str value = eq < 0 ? str_n("", 0) : str_slice(part, (size_t)eq + 1, part.n);
-        if (value.n > QUERY_MAX_VALUE * 3 || name.n > 128)
+        if (value.n > (size_t)QUERY_MAX_VALUE * 3 || name.n > 128)
             return err_new(ERR_BAD_REQUEST, "a query parameter is longer than %d bytes", QUERY_MAX_VALUE);
         TRY(decode_part(a, name, &v[n].name));
         TRY(decode_part(a, value, &v[n].value));

@@ -4,10 +4,12 @@
 #include "server/uv_guard.h"
 #include "server/internal.h"
 
+/* NOLINTBEGIN(bugprone-reserved-identifier): the linker's names for --wrap */
 int __real_uv_write(uv_write_t *req, uv_stream_t *handle, const uv_buf_t bufs[], unsigned int nbufs, uv_write_cb cb);
 int __real_uv_read_start(uv_stream_t *stream, uv_alloc_cb alloc_cb, uv_read_cb read_cb);
 int __wrap_uv_write(uv_write_t *req, uv_stream_t *handle, const uv_buf_t bufs[], unsigned int nbufs, uv_write_cb cb);
 int __wrap_uv_read_start(uv_stream_t *stream, uv_alloc_cb alloc_cb, uv_read_cb read_cb);
+/* NOLINTEND(bugprone-reserved-identifier) */
 
 static struct conn *current;
 

@@ -173,7 +173,7 @@ void loop_init(void) {
     L.deferred_tail = &L.deferred_head;
     L.thread = pthread_self();
     L.alive = true;
-    signal(SIGPIPE, SIG_IGN); /* writes to a gone peer are an EPIPE, not a death */
+    (void)signal(SIGPIPE, SIG_IGN); /* writes to a gone peer are an EPIPE, not a death */
     CHECK(uv_loop_init(&L.uv) == 0);
     CHECK(uv_prepare_init(&L.uv, &L.prepare) == 0 && uv_prepare_start(&L.prepare, on_prepare) == 0);
     CHECK(uv_check_init(&L.uv, &L.check) == 0 && uv_check_start(&L.check, on_check) == 0);

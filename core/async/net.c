@@ -7,6 +7,7 @@
 #include "core/async/fiber.h"
 #include "core/async/loop.h"
 #include "core/async/stream_impl.h"
+#include "core/base/check.h"
 
 enum { UNIX_BUSY_RETRY_MS = 10, TCP_TRY_MIN_MS = 1000, TCP_TRY_MAX_MS = 20000 };
 
@@ -64,6 +65,7 @@ err_t net_connect_tcp(const char *host, int port, uint64_t deadline, struct stre
     struct dns_addr *addrs;
     size_t n;
     TRY(dns_resolve(host, port, deadline, &addrs, &n));
+    CHECK(n > 0);
     err_t e = NULL;
     for (size_t i = 0; i < n; i++) {
         e = connect_one(host, port, &addrs[i], try_deadline(deadline, n - i), ret);

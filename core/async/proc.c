@@ -248,7 +248,8 @@ err_t proc_run(const struct proc_conf *conf, uint64_t deadline, size_t max_out, 
     err_t e = run_collect(p, &c, deadline);
     if (e == NULL && ret_out != NULL)
         *ret_out = str_dup(arena_current(), buf_str(&c.out));
-    proc_close(TAKE(p)); /* before c goes: ends the pumps */
+    /* Before c goes: ends the pumps. The process handle has a reference of its own. */
+    proc_close(TAKE(p)); /* NOLINT(clang-analyzer-unix.Malloc): it cannot count to two */
     buf_done(&c.out);
     cond_done(&c.closed);
     return e;

@@ -130,7 +130,8 @@ static bool take_offset(struct str s, size_t *at, int64_t *ret_seconds) {
     int h, m;
     if (!take_chr(s, at, "+-") || !take(s, at, 2, 0, 23, &h) || !take_chr(s, at, ":") || !take(s, at, 2, 0, 59, &m))
         return false;
-    *ret_seconds = (neg ? -1 : 1) * (h * 3600 + m * 60);
+    int64_t seconds = h * INT64_C(3600) + m * INT64_C(60);
+    *ret_seconds = neg ? -seconds : seconds;
     return true;
 }
 
@@ -151,7 +152,7 @@ err_t time_parse_rfc3339(struct str s, int64_t *ret_us) {
     if (!ok)
         return err_new(ERR_INVALID, "\"%.*s\" is not an RFC 3339 time like 2026-01-02T03:04:05Z",
                        (int)(s.n < 60 ? s.n : 60), s.n > 0 ? s.p : "");
-    *ret_us = (days * 86400 + h * 3600 + m * 60 + sec - offset) * 1000000 + us;
+    *ret_us = (days * 86400 + h * INT64_C(3600) + m * INT64_C(60) + sec - offset) * 1000000 + us;
     return NULL;
 }
 

@@ -25,7 +25,9 @@ static inline struct list *list_pop(struct list *head) {
     if (list_empty(head))
         return NULL;
     struct list *n = head->next;
-    list_del(n);
+    head->next = n->next;
+    n->next->prev = head;
+    n->next = n->prev = NULL;
     return n;
 }
 #define list_entry(ptr, type, member) CONTAINER_OF(ptr, type, member)

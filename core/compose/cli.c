@@ -74,7 +74,7 @@ static err_t find_files(const struct cli *l, const char *dir, compose_names *ret
         return find_default(l, dir, ret);
     const char *sep = compose_env_get(l->env, "COMPOSE_PATH_SEPARATOR");
     struct str rest = str_of(list), part;
-    while (str_cut(&rest, sep != NULL && sep[0] != '\0' ? sep[0] : ':', &part)) {
+    while (str_cut(&rest, (char)(sep != NULL && sep[0] != '\0' ? sep[0] : ':'), &part)) {
         if (part.n > 0)
             add(a, ret, compose_path_join(a, dir, str_z(a, part)));
     }

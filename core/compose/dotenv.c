@@ -78,7 +78,7 @@ static err_t read_key(struct lines *l, struct str *ret_key, bool *ret_value) {
     size_t n = 0;
     while (n < line.n && (key_char((unsigned char)line.p[n]) || blank(line.p[n])))
         n++;
-    char sep = n < line.n ? line.p[n] : '\n';
+    char sep = (char)(n < line.n ? line.p[n] : '\n');
     if (sep != '=' && sep != ':' && sep != '\n') {
         char *msg = arena_printf(l->cx->a, "unexpected character \"%c\" in variable name \"%.*s\"", sep,
                                  STR_ARG(trim_right(line)));
@@ -208,7 +208,7 @@ static err_t read_plain(struct lines *l, bool after_blank, char **ret) {
 static err_t read_value(struct lines *l, char **ret) {
     size_t before = l->rest.n;
     skip_blanks(l);
-    char c = l->rest.n > 0 ? l->rest.p[0] : '\0';
+    char c = (char)(l->rest.n > 0 ? l->rest.p[0] : '\0');
     if (c == '"' || c == '\'')
         return read_quoted(l, c, ret);
     return read_plain(l, l->rest.n != before, ret);
@@ -235,14 +235,14 @@ err_t compose_dotenv(struct compose_cx *cx, struct str text, const char *file, c
     if (text.n > 0 && memchr(text.p, '\0', text.n) != NULL)
         return fail(&l, 1, "the file contains a NUL character");
     while (next_statement(&l)) {
-        struct str key;
-        bool has_value;
+        struct str key = STR("");
+        bool has_value = false;
         TRY(read_key(&l, &key, &has_value));
         if (!has_value) {
             inherit(&l, key);
             continue;
         }
-        char *value;
+        char *value = NULL;
         TRY(read_value(&l, &value));
         map_set(vars, key, value);
     }

@@ -153,7 +153,7 @@ static err_t substitute(struct subst *s, struct str tmpl, unsigned depth) {
         tmpl = str_slice(tmpl, plain, tmpl.n);
         if (tmpl.n == 0)
             break;
-        size_t used;
+        size_t used = 0;
         TRY(dollar(s, tmpl, depth, &used));
         tmpl = str_slice(tmpl, used, tmpl.n);
     }

@@ -173,7 +173,7 @@ static void word_char(struct words *w, char c) {
     w->got = true;
 }
 
-static char escaped_char(char c) { return c == 'n' ? '\n' : c == 't' ? '\t' : c; }
+static char escaped_char(char c) { return (char)(c == 'n' ? '\n' : c == 't' ? '\t' : c); }
 
 err_t compose_shell_words(struct arena *a, struct str s, struct compose_strs *ret) {
     struct words w = {.a = a, .buf = arena_alloc(a, s.n + 1, 1)};
@@ -279,7 +279,7 @@ err_t compose_parse_pull_policy(struct arena *a, const char *s, const char **ret
     if (z_eq(s, "daily"))
         ns = 86400 * NS;
     else if (z_eq(s, "weekly"))
-        ns = 7 * 86400 * NS;
+        ns = 7 * (86400 * NS);
     else if (z_starts(s, "every_")) {
         err_t e = compose_parse_duration(str_of(s + 6), &ns);
         if (e != NULL || ns <= 0)

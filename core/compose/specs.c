@@ -210,7 +210,7 @@ err_t compose_parse_port(struct arena *a, struct str spec, const struct y_node *
         if (p.host.n > 0 && c.to == c.from && h.from != h.to)
             published = arena_printf(a, "%lld-%lld", (long long)h.from, (long long)h.to);
         else if (p.host.n > 0)
-            published = arena_printf(a, "%lld", (long long)(h.from + i));
+            published = arena_printf(a, "%lld", (long long)h.from + i);
         y_push(a, list, port_node(a, &p, c.from + i, published, at));
     }
     *ret = list;

@@ -66,8 +66,6 @@ size_t y_count(const struct y_node *n, size_t stop) {
     return c;
 }
 
-bool y_is(const struct y_node *n, enum y_kind k) { return n != NULL && n->kind == k; }
-
 bool y_null(const struct y_node *n) { return n == NULL || n->kind == Y_NULL; }
 
 bool y_scalar(const struct y_node *n) { return n != NULL && n->kind != Y_SEQ && n->kind != Y_MAP; }
@@ -352,7 +350,7 @@ static const char *dotted(const char *path, char *buf, size_t size) {
     size_t n = 0;
     for (; *path != '\0' && n + 1 < size; path++) {
         if (*path != ']')
-            buf[n++] = *path == '[' ? '.' : *path;
+            buf[n++] = (char)(*path == '[' ? '.' : *path);
     }
     buf[n] = '\0';
     return buf;
@@ -363,7 +361,7 @@ err_t y_error_at(const char *src, int srcline, enum err_code code, const struct 
     char msg[768];
     va_list ap;
     va_start(ap, fmt);
-    vsnprintf(msg, sizeof(msg), fmt, ap);
+    (void)vsnprintf(msg, sizeof(msg), fmt, ap);
     va_end(ap);
     err_t e;
     if (at != NULL && at->line > 0) {
@@ -384,5 +382,3 @@ err_t y_error_at(const char *src, int srcline, enum err_code code, const struct 
         e = err_field(err_detail(e, "path", dotted(path, where, sizeof(where))), where);
     return e;
 }
-
-err_t y_hint(err_t e, const char *hint) { return err_detail(e, "hint", hint); }

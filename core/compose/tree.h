@@ -49,9 +49,10 @@ struct y_node *y_at(const struct y_node *seq, size_t i);
 struct y_node *y_path(const struct y_node *n, ...) __attribute__((sentinel)); /* keys, NULL at the end */
 size_t y_len(const struct y_node *n);                                         /* of a map or sequence, else 0 */
 size_t y_count(const struct y_node *n, size_t stop); /* nodes of the tree; gives up above `stop` */
-bool y_is(const struct y_node *n, enum y_kind k);    /* false for NULL */
-bool y_null(const struct y_node *n);                 /* NULL or a null node */
-bool y_scalar(const struct y_node *n);               /* not NULL, not a map or sequence (null counts) */
+/** False for NULL. */
+static inline bool y_is(const struct y_node *n, enum y_kind k) { return n != NULL && n->kind == k; }
+bool y_null(const struct y_node *n);   /* NULL or a null node */
+bool y_scalar(const struct y_node *n); /* not NULL, not a map or sequence (null counts) */
 /** Text of a scalar ("8080", "true"); NULL for null, map and sequence. */
 const char *y_str(const struct y_node *n);
 const char *y_get_str(const struct y_node *map, const char *key);
@@ -71,8 +72,8 @@ void y_push(struct arena *a, struct y_node *seq, struct y_node *v);
 /** Set or replace. A new key gets the place of `v`, a known one keeps its own. */
 void y_set(struct arena *a, struct y_node *map, const char *key, struct y_node *v);
 void y_setn(struct arena *a, struct y_node *map, struct str key, struct y_node *v);
-/** Set or replace with the key's place of `e` and another value. */
-void y_put(struct arena *a, struct y_node *map, const struct y_entry *e, struct y_node *v);
+/** Set or replace with the key's place of `from` and another value. */
+void y_put(struct arena *a, struct y_node *map, const struct y_entry *from, struct y_node *v);
 bool y_del(struct y_node *map, const char *key);
 void y_del_at(struct y_node *map, size_t i);
 /** Keep the entries that `keep` wants; linear. */
@@ -88,4 +89,4 @@ MUST_CHECK err_t y_error_at(const char *src, int srcline, enum err_code code, co
                             const char *fmt, ...) PRINTF_LIKE(6, 7);
 #define y_error(code, at, path, ...) y_error_at(__FILE__, __LINE__, (code), (at), (path), __VA_ARGS__)
 /** The same with a detail "hint": what to do about it. */
-MUST_CHECK err_t y_hint(err_t e, const char *hint);
+MUST_CHECK static inline err_t y_hint(err_t e, const char *hint) { return err_detail(e, "hint", hint); }

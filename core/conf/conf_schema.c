@@ -197,7 +197,7 @@ char *conf_env_name(struct arena *a, const struct conf_key *k) {
             buf_putc(&b, '_');
             buf_putc(&b, *p);
         } else {
-            buf_putc(&b, *p == '.' ? '_' : *p >= 'a' && *p <= 'z' ? (char)(*p - 32) : *p);
+            buf_putc(&b, (char)(*p == '.' ? '_' : *p >= 'a' && *p <= 'z' ? *p - 32 : *p));
         }
     }
     return arena_strndup(a, b.p, b.n);

@@ -52,7 +52,7 @@ struct conf_loader {
     size_t more;
     VEC(const char *) warnings;
 };
-void conf_problem(struct conf_loader *l, const char *place, const char *fmt, ...) PRINTF_LIKE(3, 4);
+void conf_problem(struct conf_loader *l, const char *at, const char *fmt, ...) PRINTF_LIKE(3, 4);
 void conf_warning(struct conf_loader *l, const char *fmt, ...) PRINTF_LIKE(2, 3);
 
 /** conf_yaml.c: apply a file. `must_exist`: else a missing one is fine; *ret_read says whether there was one. */

@@ -228,9 +228,9 @@ static bool read_section(struct reader *r) {
 }
 
 static void read_document(struct reader *r) {
-    if (!next(r) || !next(r)) /* stream start, then the document */
+    if (!next(r)) /* stream start */
         return;
-    if (r->ev.type == YAML_STREAM_END_EVENT)
+    if (!next(r) || r->ev.type == YAML_STREAM_END_EVENT)
         return; /* empty file, or comments only */
     if (!next(r))
         return;

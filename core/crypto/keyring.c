@@ -134,12 +134,13 @@ static struct str aad_of(struct arena *a, const struct seal_place *at) {
 }
 
 #define HEAD 20 /* magic 4, key id 4, nonce 12 */
+static const uint8_t seal_head[8] = {'D', 'F', 'S', '1', 0, 0, 0, 1};
 
 struct str seal(struct arena *a, const struct keyring *k, const struct seal_place *at, struct str plain) {
     uint8_t *out = arena_alloc(a, HEAD + plain.n + 16, 1);
     struct str aad = aad_of(a, at);
     size_t n;
-    memcpy(out, "DFS1\0\0\0\1", 8);
+    memcpy(out, seal_head, sizeof(seal_head));
     random_bytes(out + 8, 12);
     CHECK(EVP_AEAD_CTX_seal(&k->seal_ctx, out + HEAD, &n, plain.n + 16, out + 8, 12, (const uint8_t *)plain.p, plain.n,
                             (const uint8_t *)aad.p, aad.n) == 1);
@@ -157,7 +158,7 @@ static void wipe_on_free(void *arg) {
 }
 
 err_t unseal(struct arena *a, const struct keyring *k, const struct seal_place *at, struct str blob, struct str *ret) {
-    if (blob.n < HEAD + 16 || memcmp(blob.p, "DFS1\0\0\0\1", 8) != 0)
+    if (blob.n < HEAD + 16 || memcmp(blob.p, seal_head, sizeof(seal_head)) != 0)
         return err_new(ERR_INTERNAL, "sealed value of %s.%s has an unknown form", at->table, at->column);
     size_t room = blob.n - HEAD, n = 0;
     uint8_t *out = arena_alloc(a, room + 1, 1);

@@ -179,7 +179,7 @@ static const char *error_message(struct arena *a, struct str body) {
     struct buf b;
     buf_init(&b, 0, KIB(8));
     for (size_t i = 0; i < t.n; i++)
-        buf_putc(&b, (unsigned char)t.p[i] < ' ' ? ' ' : t.p[i]);
+        buf_putc(&b, (char)((unsigned char)t.p[i] < ' ' ? ' ' : t.p[i]));
     const char *z = str_is_utf8(buf_str(&b)) ? str_z(a, buf_str(&b)) : "the answer is not text";
     buf_done(&b);
     return z;

@@ -43,10 +43,10 @@ static err_t send_create(struct docker *d, struct arena *a, const char *name, co
     struct docker_created *c = arena_new_obj(a, struct docker_created);
     c->id = json_get_str(j, "Id");
     c->warnings = merge_warnings(a, json_get(j, "Warnings"), NULL);
-    if (!c->id)
-        return docker_protocol(d, &call, "no Id in the answer");
-    *ret = c;
-    return NULL;
+    err_t e = c->id ? NULL : docker_protocol(d, &call, "no Id in the answer");
+    if (!e)
+        *ret = c;
+    return e;
 }
 
 err_t docker_container_create_body(struct docker *d, struct arena *a, const char *name, const char *platform,

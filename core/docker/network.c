@@ -125,7 +125,7 @@ static err_t create_locked(struct docker *d, struct arena *a, const struct netwo
     err_t e = docker_network_find(d, a, spec->name, deadline, &old);
     if (!e)
         return err_detail(docker_detail(d, &call, err_new(ERR_CONFLICT, "the network \"%s\" exists", spec->name)), "id",
-                          old->id);
+                          old->id); /* NOLINT(clang-analyzer-core.NullDereference): docker_detail() keeps the error */
     if (!err_is(e, ERR_NOT_FOUND))
         return e;
     struct json *j;

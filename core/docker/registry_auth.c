@@ -4,7 +4,7 @@
 static char *base64url_padded(struct arena *a, const char *text) {
     char *z = base64_encode(a, text, strlen(text));
     for (char *p = z; *p; p++)
-        *p = *p == '+' ? '-' : *p == '/' ? '_' : *p;
+        *p = (char)(*p == '+' ? '-' : *p == '/' ? '_' : *p);
     return z;
 }
 

@@ -144,7 +144,7 @@ err_t tar_add(struct tar_writer *w, const struct tar_entry *e) {
     }
     put_pax(w, e, name);
     uint32_t mode = e->mode ? e->mode : e->kind == TAR_DIR ? 0755 : e->kind == TAR_SYMLINK ? 0777 : 0644;
-    char type = e->kind == TAR_DIR ? '5' : e->kind == TAR_SYMLINK ? '2' : '0';
+    char type = (char)(e->kind == TAR_DIR ? '5' : e->kind == TAR_SYMLINK ? '2' : '0');
     struct header h = header_of(name, e->kind == TAR_SYMLINK ? e->link_target : NULL, type, mode,
                                 e->size > 077777777777 ? 0 : (uint64_t)e->size, e->mtime);
     octal(h.uid, sizeof h.uid, e->uid);

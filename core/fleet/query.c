@@ -1,7 +1,7 @@
 /* Filters and look-ups over the sorted view. */
 #include "core/fleet/fleet_internal.h"
 
-static char low(char c) { return c >= 'A' && c <= 'Z' ? (char)(c + 32) : c; }
+static char low(char c) { return (char)(c >= 'A' && c <= 'Z' ? c + 32 : c); }
 
 /* Substring, ASCII case ignored; `needle` is not empty. */
 static bool contains(const char *hay, const char *needle) {

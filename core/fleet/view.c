@@ -1,6 +1,9 @@
 /* Index rows as the API shows them. */
 #include "core/fleet/fleet_internal.h"
 
+#define HOUR INT64_C(3600)
+#define DAY (24 * HOUR)
+
 static void kv_time(struct jw *w, const char *key, int64_t ms) {
     char z[TIME_RFC3339_LEN];
     jw_kv_str(w, key, ms ? time_rfc3339(z, ms) : NULL);
@@ -18,16 +21,16 @@ static const char *span(char *out, size_t size, int64_t s) {
         snprintf(out, size, "%lld minutes", (long long)(s / 60));
     else if (s < 7200)
         snprintf(out, size, "About an hour");
-    else if (s < 48 * 3600)
-        snprintf(out, size, "%lld hours", (long long)(s / 3600));
-    else if (s < 14 * 86400)
-        snprintf(out, size, "%lld days", (long long)(s / 86400));
-    else if (s < 60 * 86400)
-        snprintf(out, size, "%lld weeks", (long long)(s / 86400 / 7));
-    else if (s < 2 * 365 * 86400)
-        snprintf(out, size, "%lld months", (long long)(s / 86400 / 30));
+    else if (s < 48 * HOUR)
+        snprintf(out, size, "%lld hours", (long long)(s / HOUR));
+    else if (s < 14 * DAY)
+        snprintf(out, size, "%lld days", (long long)(s / DAY));
+    else if (s < 60 * DAY)
+        snprintf(out, size, "%lld weeks", (long long)(s / DAY / 7));
+    else if (s < 2 * (365 * DAY))
+        snprintf(out, size, "%lld months", (long long)(s / DAY / 30));
     else
-        snprintf(out, size, "%lld years", (long long)(s / 86400 / 365));
+        snprintf(out, size, "%lld years", (long long)(s / DAY / 365));
     return out;
 }
 

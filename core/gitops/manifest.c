@@ -72,7 +72,7 @@ static err_t strings_of(struct arena *a, const struct y_node *n, const char *pat
     struct json *out = json_object(a);
     if (n && !y_is(n, Y_NULL) && !y_is(n, Y_MAP))
         return y_error(ERR_SCHEMA, n, path, "%s must be a mapping, not a %s", path, y_kind_name(n->kind));
-    for (size_t i = 0; y_is(n, Y_MAP) && i < n->map.n; i++) {
+    for (size_t i = 0; n != NULL && n->kind == Y_MAP && i < n->map.n; i++) {
         const struct y_node *v = n->map.v[i].value;
         if (!y_scalar(v))
             return y_error(ERR_SCHEMA, v, path, "values of %s are strings, not a %s", path, y_kind_name(v->kind));

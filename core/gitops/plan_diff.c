@@ -11,7 +11,7 @@ static bool secret_looking(const char *path) {
     if (n >= sizeof(upper))
         return true;
     for (size_t i = 0; i <= n; i++)
-        upper[i] = path[i] >= 'a' && path[i] <= 'z' ? (char)(path[i] - 32) : path[i];
+        upper[i] = (char)(path[i] >= 'a' && path[i] <= 'z' ? path[i] - 32 : path[i]);
     for (size_t i = 0; i < ARRAY_LEN(marks); i++)
         if (strstr(upper, marks[i]))
             return true;

@@ -84,10 +84,11 @@ static err_t load_project(struct arena *a, const struct app *app, const struct s
         l->files[l->n_files++] = arena_printf(wa, "%s/%s", l->dir, app->compose_files[i]);
     env_of(wa, app, &l->env);
     err_t e = git_work_run(w, a, load_on_worker, conf->deadline);
-    if (e)
-        return e->code == ERR_CANCELLED || e->code == ERR_TIMEOUT ? e : repository_paths(e);
-    *ret = l->project;
-    return NULL;
+    if (e && e->code != ERR_CANCELLED && e->code != ERR_TIMEOUT)
+        e = repository_paths(e);
+    if (!e)
+        *ret = l->project;
+    return e;
 }
 
 static err_t add_set(struct arena *a, struct desired *want, struct desired_service *s, const char *key,
@@ -164,7 +165,7 @@ static err_t add_refs(struct arena *a, const struct content_source *src, struct 
                                                  : compose_config_find(want->project, refs[i].source);
         if (o == NULL)
             continue;
-        struct str text;
+        struct str text = STR("");
         TRY(object_text(a, src, o, secrets ? "secret" : "config", &text));
         uint32_t mode = refs[i].mode == COMPOSE_UNSET ? (secrets ? 0400 : 0444) : (uint32_t)refs[i].mode;
         /* The file belongs to root unless said otherwise; a secret for a user other than root needs uid or mode. */
@@ -211,7 +212,7 @@ err_t source_build_paths(struct arena *a, const struct desired_service *s, const
 
 /* Trees are content-addressed: the ids of the entries stand for the bytes. */
 static err_t build_hash(struct arena *a, const struct content_source *src, struct desired_service *s) {
-    const char *context, *dockerfile;
+    const char *context = NULL, *dockerfile = NULL;
     TRY(source_build_paths(a, s, &context, &dockerfile));
     struct git_entry *entries;
     size_t n;
@@ -272,7 +273,7 @@ err_t source_desired(struct arena *a, const struct app *app, const struct source
 
 err_t source_build_context(struct arena *a, const struct source_conf *conf, const struct desired_service *s,
                            struct str *ret_tar) {
-    const char *context, *dockerfile;
+    const char *context = NULL, *dockerfile = NULL;
     TRY(source_build_paths(a, s, &context, &dockerfile));
     struct content_source src = {conf->mirror, conf->sha, conf->deadline};
     struct content *c;

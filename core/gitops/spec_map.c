@@ -395,12 +395,12 @@ err_t spec_map_container(struct arena *a, const struct map_input *in, struct con
 }
 
 static struct spec_kvs object_labels(struct arena *a, const struct desired *want, const struct compose_kvs *user,
-                                     const char *key_label, const char *key, const char *hash) {
+                                     const char *name_label, const char *name, const char *hash) {
     struct labels l = {arena_new_array(a, struct spec_kv, user->n + 8), 0};
     for (size_t i = 0; i < user->n; i++)
         user_label(&l, user->v[i].key, user->v[i].value);
     label(&l, "com.docker.compose.project", want->project->name);
-    label(&l, key_label, key);
+    label(&l, name_label, name);
     label(&l, "com.docker.compose.version", COMPOSE_VERSION);
     label(&l, "com.docker.compose.config-hash", hash);
     label(&l, LABEL_APP, want->app_id);

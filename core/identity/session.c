@@ -8,6 +8,8 @@ const char *hash_text(struct arena *a, const char *token) {
     return bytea_text(a, str_n((const char *)h, sizeof(h)));
 }
 
+enum { ACCOUNT_WINDOW_S = 15 * 60 };
+
 static err_t bad_credentials(void) { return err_new(ERR_INVALID_CREDENTIALS, "user name or password is wrong"); }
 
 err_t throttle(struct identity *id, struct arena *a, const char *key, int64_t limit, int64_t window_s) {
@@ -127,7 +129,7 @@ static err_t take_attempt(struct identity *id, struct arena *a, const struct acc
     crypto_sha256(str_of(folded), h);
     str_to_hex(h, sizeof(h), hex);
     const char *key = known ? arena_printf(a, "account:%s", u->id) : arena_printf(a, "name:%s", hex);
-    return throttle(id, a, key, id->conf.login_per_account, 15 * 60);
+    return throttle(id, a, key, id->conf.login_per_account, ACCOUNT_WINDOW_S);
 }
 
 err_t identity_login(struct identity *id, struct arena *a, const char *name, struct str password,
@@ -242,7 +244,7 @@ err_t identity_change_password(struct identity *id, struct arena *a, const struc
     char *phc;
     bool ok;
     TRY(account_by_id(id, a, who->user_id, &u));
-    TRY(throttle(id, a, arena_printf(a, "account:%s", u.id), id->conf.login_per_account, 15 * 60));
+    TRY(throttle(id, a, arena_printf(a, "account:%s", u.id), id->conf.login_per_account, ACCOUNT_WINDOW_S));
     TRY(password_verify(id->keys, current, u.phc, deadline_in(SECONDS(20)), &ok));
     if (!ok)
         return err_field(err_new(ERR_INVALID_CREDENTIALS, "the current password is wrong"), "/currentPassword");

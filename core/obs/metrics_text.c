@@ -35,7 +35,7 @@ static void put_escaped(struct buf *out, struct str s, bool quote) {
         else if (c == '"' && quote)
             buf_puts(out, "\\\"");
         else
-            buf_putc(out, !utf8 && (unsigned char)c >= 0x80 ? '?' : c);
+            buf_putc(out, (char)(!utf8 && (unsigned char)c >= 0x80 ? '?' : c));
     }
 }
 

@@ -166,6 +166,7 @@ static void abandon(struct pg_pool *p, struct pg_call *call) {
     pg_call_free(call);
 }
 
+/** On an error the call is the caller's to abandon. */
 static err_t wait_call(struct pg_pool *p, struct pg_call *call) {
     uint64_t queue_until = 0;
     for (bool was_queued = false, queued; call->end == PG_END_NONE; was_queued = queued) {
@@ -180,7 +181,6 @@ static err_t wait_call(struct pg_pool *p, struct pg_call *call) {
             continue; /* it was given a connection in the same turn */
         if (queue_timeout)
             e = pg_pool_unavailable(p, "no connection in time");
-        abandon(p, call);
         return e;
     }
     return NULL;
@@ -232,6 +232,8 @@ static err_t run(struct pg *db, struct pg_call *call, PGresult **ret) {
     uint64_t begin = clock_mono_us();
     p->refs++;
     e = wait_call(p, call);
+    if (e != NULL)
+        abandon(p, call);
     pg_pool_unref(p);
     if (e != NULL)
         return e;

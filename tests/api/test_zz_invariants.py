@@ -70,7 +70,7 @@ def against(document, schema, value, at=""):
             out += against(document, schema["properties"][k], v, f"{at}/{k}")
         elif isinstance(more, dict):
             out += against(document, more, v, f"{at}/{k}")
-        elif schema.get("properties"):
+        elif schema.get("properties") and more is not True:
             out.append(f"{at}/{k} is not in the schema")
     for i, v in enumerate(value[:3] if isinstance(value, list) else ()):
         out += against(document, schema.get("items", {}), v, f"{at}/{i}")

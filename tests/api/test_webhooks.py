@@ -1,4 +1,5 @@
 """Webhooks in: signatures over raw bytes, repetitions, what they set off (WH1-WH3)."""
+import concurrent.futures
 import contextlib
 import hashlib
 import hmac
@@ -178,7 +179,8 @@ def test_forged_calls_cost_their_sender_and_not_the_hook(limited):
 
 
 def test_unknown_hooks_cost_their_sender(limited):
-    answers = [limited.send(path=f"/api/v1/hooks/{i:024d}") for i in range(60)]
+    with concurrent.futures.ThreadPoolExecutor(8) as together:  # faster than the allowance grows again, also on a busy machine
+        answers = list(together.map(lambda i: limited.send(path=f"/api/v1/hooks/{i:024d}"), range(120)))
     refused = [r for r in answers if r.status_code == 429]
     assert answers[0].status_code == 401 and refused and int(refused[0].headers["retry-after"]) >= 1
 

@@ -36,6 +36,8 @@ err_t net_connect_unix(const char *path, uint64_t deadline, struct stream **ret)
         if (loop_now() + UNIX_BUSY_RETRY_MS >= deadline)
             return connect_error(path, rc);
         TRY(fiber_sleep(UNIX_BUSY_RETRY_MS));
+        if (loop_now() >= deadline) /* a busy machine: woken late */
+            return connect_error(path, rc);
     }
 }
 

@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """./dev bench: one table, each row measured in the same run as what limits it; also written to docs/performance.md.
 
-bench.py [ROW..] measures only some rows (a b c d e f g micro) and leaves the document alone. DF_LAB_PG_URL, DF_LAB_DIR and
+bench.py [ROW..] measures only some rows (a b c d e f g h micro) and leaves the document alone. DF_LAB_PG_URL, DF_LAB_DIR and
 DOCKER_HOST come from bench/run.
 """
 import json
@@ -13,6 +13,7 @@ import subprocess
 import sys
 import time
 
+import rows_attack
 import rows_gitops
 import rows_http
 import rows_stream
@@ -31,7 +32,8 @@ def micro(_):
 
 
 ROWS = {"g": rows_http.at_rest, "a": lambda url: rows_http.health(url)[0], "b": rows_http.applications, "c": rows_stream.fan_out,
-        "d": rows_gitops.reconcile, "e": rows_gitops.pushes, "f": rows_stream.idle_sockets, "micro": micro}
+        "d": rows_gitops.reconcile, "e": rows_gitops.pushes, "f": rows_stream.idle_sockets,
+        "h": rows_attack.under_attack, "micro": micro}
 
 
 def machine():

@@ -19,9 +19,9 @@ static void print_event(struct arena *a, struct str data, bool timestamps) {
     const struct json *items = json_get(j, "items");
     for (size_t i = 0; i < json_len(items); i++)
         print_line(json_at(items, i), timestamps);
-    const char *type = json_str_or(json_get(j, "type"), "");
-    if (z_eq(type, "dropped") || z_eq(type, "gap"))
-        (void)fprintf(stderr, "... %s lines dropped\n", json_cell(a, json_get(j, "count")));
+    const struct json *dropped = json_get(j, "dropped"); /* absent when nobody can tell how many */
+    if (z_eq(json_str_or(json_get(j, "type"), ""), "gap"))
+        (void)fprintf(stderr, "... %s lines are missing here\n", dropped ? json_cell(a, dropped) : "some");
     (void)fflush(stdout);
 }
 

@@ -102,7 +102,7 @@ static err_t inspect(struct request *r, struct reply *out) {
     const struct seen_container *x = r->resource;
     struct docker *d;
     struct docker_container_info *info;
-    TRY(fleet_docker(platform()->fleet, x->node_id, &d));
+    TRY(fleet_docker_reachable(platform()->fleet, x->node_id, &d));
     err_t e = docker_container_inspect(d, r->a, x->id, r->deadline, &info);
     docker_unref(d);
     if (e)
@@ -132,7 +132,7 @@ static err_t act(struct request *r, struct reply *out,
     struct docker *d;
     int64_t t;
     TRY(request_query_int(r, "t", -1, 0, 600, &t));
-    TRY(fleet_docker(platform()->fleet, x->node_id, &d));
+    TRY(fleet_docker_reachable(platform()->fleet, x->node_id, &d));
     request_audit(r, "container", x->id, NULL,
                   arena_printf(r->a, "{\"name\":\"%s\",\"nodeId\":\"%s\"}", x->name, x->node_id));
     /* The engine answers when the container has stopped: longer than other requests may take. */
@@ -192,7 +192,7 @@ static err_t log_text(struct request *r, struct reply *out) {
     TRY(request_query_bool(r, "stderr", true, &err));
     opt.no_stdout = !on;
     opt.no_stderr = !err;
-    TRY(fleet_docker(platform()->fleet, x->node_id, &d));
+    TRY(fleet_docker_reachable(platform()->fleet, x->node_id, &d));
     err_t e = docker_container_logs(d, r->a, x->id, &opt, r->deadline, &text, &cut);
     docker_unref(d);
     if (e)

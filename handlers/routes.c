@@ -1,6 +1,7 @@
 /* Every area's table; the router, the permission checks, OpenAPI and the generated tests know no other list. */
 #include "core/conf/conf.h"
 #include "handlers/tables.h"
+#include "server/csp_report.h"
 #include "server/health.h"
 #include "server/openapi.h"
 
@@ -16,6 +17,7 @@ static const struct route_table *const TABLES[] = {
 void handlers_routes(void) {
     health_routes();
     openapi_routes();
+    csp_report_routes();
     for (size_t i = 0; i < ARRAY_LEN(TABLES); i++)
         routes_register(TABLES[i]->rows, TABLES[i]->n);
     const struct route_table *metrics =

@@ -100,19 +100,6 @@ static void on_lines(void *ctx, const struct hub_batch *batch) {
         send_pieces(v, batch);
 }
 
-static void drained(struct view *v) {
-    if (v->refused) {
-        char text[80];
-        int n = snprintf(text, sizeof(text), "{\"type\":\"dropped\",\"count\":%llu}", (unsigned long long)v->refused);
-        v->refused = 0;
-        (void)sink_send(&v->sink, "dropped", NULL, str_n(text, (size_t)n));
-    }
-    if (!v->paused || v->viewer == NULL)
-        return;
-    v->paused = false;
-    hub_resume(v->viewer);
-}
-
 /* ---- what else happens ---- */
 
 static void say(struct view *v, const char *event, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
@@ -123,6 +110,21 @@ static void say(struct view *v, const char *event, const char *fmt, ...) {
     int n = vsnprintf(text, sizeof(text), fmt, ap);
     va_end(ap);
     (void)sink_send(&v->sink, event, NULL, str_n(text, (size_t)n));
+}
+
+static void say_dropped(struct view *v, uint64_t lines) {
+    say(v, "gap", "{\"type\":\"gap\",\"dropped\":%llu}", (unsigned long long)lines);
+}
+
+static void drained(struct view *v) {
+    uint64_t lines = v->refused;
+    v->refused = 0;
+    if (lines)
+        say_dropped(v, lines);
+    if (!v->paused || v->viewer == NULL)
+        return;
+    v->paused = false;
+    hub_resume(v->viewer);
 }
 
 static void on_end(struct view *v, const struct hub_event *ev) {
@@ -149,7 +151,7 @@ static void on_event(void *ctx, const struct hub_event *ev) {
     char from[TIME_RFC3339_LEN + 3], to[TIME_RFC3339_LEN + 3];
     switch (ev->kind) {
     case HUB_DROPPED:
-        say(v, "dropped", "{\"type\":\"dropped\",\"count\":%llu}", (unsigned long long)ev->count);
+        say_dropped(v, ev->count);
         break;
     case HUB_GAP:
         say(v, "gap", "{\"type\":\"gap\",\"from\":%s,\"to\":%s}", stamp(from, ev->from_ns), stamp(to, ev->to_ns));
@@ -211,7 +213,7 @@ static err_t view_open(struct request *r, struct view **ret) {
     struct docker *d;
     TRY(read_query(r, &c));
     TRY(room_for(x->id));
-    TRY(fleet_docker(platform()->fleet, x->node_id, &d));
+    TRY(fleet_docker_reachable(platform()->fleet, x->node_id, &d));
     struct view *v = calloc(1, sizeof(*v));
     CHECK(v != NULL);
     v->magic = VIEW_MAGIC;

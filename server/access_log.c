@@ -10,6 +10,9 @@ static void collect(void *arg) {
     metric_set(metric_get(METRIC_GAUGE, "dockflow_http_connections", "Open HTTP connections.", ""), NULL, s.conns);
     metric_set(metric_get(METRIC_GAUGE, "dockflow_http_running", "Requests in handlers.", ""), NULL, s.running);
     metric_set(metric_get(METRIC_GAUGE, "dockflow_ws_connections", "Open WebSockets.", ""), NULL, (double)ws_count());
+    metric_set(metric_get(METRIC_GAUGE, "dockflow_ws_queue_max_bytes",
+                          "Bytes waiting in the fullest queue of a WebSocket.", ""),
+               NULL, (double)ws_queued_most());
     metric_set(metric_get(METRIC_GAUGE, "dockflow_ratelimit_entries", "Rate limit buckets.", ""), NULL,
                (double)ratelimit_entries());
     metric_set(metric_get(METRIC_GAUGE, "dockflow_http_upload_bytes", "Request bodies being received.", ""), NULL,

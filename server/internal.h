@@ -163,6 +163,7 @@ extern struct server SRV;
 
 /* listen.c */
 void listen_stop(void);
+void listen_sweep(void);
 /* signals.c */
 void signals_exit_by(uint64_t mono_ms); /* the process ends then, whatever it is doing */
 /* conn.c */
@@ -210,6 +211,7 @@ void ws_abort(struct ws *ws); /* never got its 101 */
 void ws_sweep(uint64_t now_ms);
 void ws_drain(void);
 size_t ws_count(void);
+size_t ws_queued_most(void); /* bytes waiting in the fullest queue */
 /** The handshake's own rules, before authentication. */
 MUST_CHECK err_t ws_check_handshake(struct xchg *x);
 unsigned ws_count_of(const char *principal_key);

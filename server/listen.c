@@ -1,4 +1,6 @@
 #include "server/listen.h"
+#include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -58,7 +60,7 @@ static const char *admission_text(enum admission a) {
 
 static void on_connection(uv_stream_t *server, int status) {
     struct listener *l = CONTAINER_OF(server, struct listener, uv.stream);
-    if (status < 0) { /* EMFILE: libuv has closed the newcomer with its reserve descriptor */
+    if (status < 0) {
         complain(uv_strerror(status));
         return;
     }
@@ -80,6 +82,16 @@ static void on_connection(uv_stream_t *server, int status) {
     if (!is_pipe)
         uv_tcp_nodelay(&c->uv.tcp, 1);
     conn_start(c, (struct sockaddr *)&ss);
+}
+
+/* Without a descriptor libuv takes newcomers with its reserve, closes them and tells nobody. */
+void listen_sweep(void) {
+    errno = 0;
+    int fd = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 0);
+    if (fd >= 0)
+        close(fd);
+    else if (errno == EMFILE || errno == ENFILE)
+        complain("no descriptor is left");
 }
 
 static err_t bind_tcp(struct listener *l) {

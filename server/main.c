@@ -1,7 +1,9 @@
 /* The process: configuration, log, loop, then the parts in the order of their birth; death in reverse. */
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 #include "core/async/fiber.h"
 #include "core/async/loop.h"
 #include "core/base/check.h"
@@ -245,7 +247,18 @@ static int run(struct arena *a, const struct conf_result *r, bool migrating) {
     return status;
 }
 
+/* Started without them, the first sockets would get these numbers, and a stray message would go to a client. */
+static void open_stdio(void) {
+    int fd;
+    do
+        fd = open("/dev/null", O_RDWR);
+    while (fd >= 0 && fd <= STDERR_FILENO);
+    if (fd > STDERR_FILENO)
+        close(fd);
+}
+
 int main(int argc, char **argv) {
+    open_stdio();
     const char *command = argc > 1 && argv[1][0] != '-' ? argv[1] : "serve";
     int skip = argc > 1 && argv[1][0] != '-' ? 2 : 1;
     if (z_eq(command, "git-helper"))

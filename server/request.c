@@ -156,21 +156,37 @@ static err_t check_authority(struct request *r) {
     return err_new(ERR_MISDIRECTED, "this server does not answer for that host");
 }
 
+/* The first field with this very value: HPACK lets a byte stand for kilobytes, which h2o shares and a copy would not. */
+static size_t first_with_value(const h2o_req_t *req, size_t i) {
+    const h2o_header_t *v = req->headers.entries;
+    size_t at = 0;
+    while (v[at].value.base != v[i].value.base || v[at].value.len != v[i].value.len)
+        at++;
+    return at;
+}
+
 static err_t copy_headers(struct xchg *x, h2o_req_t *req) {
     if (req->headers.size > MAX_HEADERS)
         return err_new(ERR_HEADERS_TOO_LARGE, "more than %d header fields", MAX_HEADERS);
-    size_t total = 0;
-    for (size_t i = 0; i < req->headers.size; i++)
+    size_t total = 0, shared = 0, same[MAX_HEADERS];
+    for (size_t i = 0; i < req->headers.size; i++) {
         total += req->headers.entries[i].name->len + req->headers.entries[i].value.len + 4;
+        same[i] = first_with_value(req, i);
+        shared += same[i] < i ? req->headers.entries[i].value.len : 0;
+    }
     if (total > H1_MAX_HEAD)
         return err_new(ERR_HEADERS_TOO_LARGE, "the header fields are larger than 64 KiB");
     struct header *v = arena_new_array(x->a, struct header, req->headers.size + 1);
-    char *text = arena_alloc(x->a, total + 1, 1);
+    char *text = arena_alloc(x->a, total - shared + 1, 1);
     for (size_t i = 0; i < req->headers.size; i++) {
         const h2o_header_t *h = &req->headers.entries[i];
         memcpy(text, h->name->base, h->name->len);
         v[i].name = str_n(text, h->name->len);
         text += h->name->len;
+        if (same[i] < i) {
+            v[i].value = v[same[i]].value;
+            continue;
+        }
         memcpy(text, h->value.base, h->value.len);
         v[i].value = str_n(text, h->value.len);
         text += h->value.len;

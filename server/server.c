@@ -116,6 +116,7 @@ err_t server_reconfigure(const struct server_conf *conf) {
 static void on_sweep(void *arg) {
     (void)arg;
     uint64_t now = loop_now();
+    listen_sweep();
     conn_sweep(now);
     xchg_sweep(now);
     ws_sweep(now);

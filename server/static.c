@@ -1,6 +1,7 @@
 /* The web UI from memory: hashed names for ever, twins in br and gzip, index.html with a fresh nonce for every answer. Paths that
  * look like pages of the single-page application get index.html. */
 #include "core/base/id.h"
+#include "server/csp_report.h"
 #include "server/internal.h"
 #include "server/static_assets.h"
 
@@ -62,7 +63,8 @@ static const char *page_csp(struct xchg *x, const char *nonce) {
         x->a,
         "default-src 'none'; script-src 'self'; style-src-elem 'self' 'nonce-%s'; style-src-attr 'unsafe-inline'; "
         "img-src 'self' data: blob:; font-src 'self'; connect-src 'self' %s://%.*s; worker-src 'self'; "
-        "manifest-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'; object-src 'none'",
+        "manifest-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'; object-src 'none'; "
+        "report-to csp",
         nonce, ws_tls ? "wss" : "ws", STR_ARG(x->r.authority));
 }
 
@@ -83,6 +85,7 @@ static void answer_page(struct xchg *x, const struct static_asset *index) {
     }
     buf_put(&b, rest.p, rest.n);
     x->out.csp = page_csp(x, nonce);
+    err_ignore(reply_header(&x->out, "reporting-endpoints", "csp=\"" CSP_REPORT_PATH "\""));
     err_ignore(reply_header(&x->out, "cache-control", "no-store"));
     err_ignore(reply_bytes(&x->out, 200, "text/html; charset=utf-8", buf_str(&b)));
 }

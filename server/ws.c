@@ -1,7 +1,9 @@
 /* WebSocket sessions: ws_frame.c parses what the peer sends, frames out go into one bounded queue. Everything happens on the loop
  * stack; sends and closes from anywhere only queue. */
 #include "server/ws.h"
+#include <netinet/tcp.h>
 #include <stdlib.h>
+#include <sys/socket.h>
 #include "core/base/clock.h"
 #include "core/obs/log.h"
 #include "server/ws_internal.h"
@@ -73,6 +75,8 @@ static void on_written(h2o_socket_t *sock, const char *err) {
         finish(ws, 1006);
         return;
     }
+    if (loop_now() - ws->progress_at >= SRV.conf.ws_ping_ms)
+        ws->heard_at = loop_now(); /* it reads again: it has yet to see the pings it did not answer */
     ws->progress_at = loop_now();
     buf_done(&ws->flying); /* ten thousand idle sockets must not keep a buffer each */
     buf_init(&ws->flying, 0, WS_MAX_QUEUED + MIB(1));
@@ -332,6 +336,18 @@ unsigned ws_count_of(const char *key) {
     return n;
 }
 
+static void most_of_one(void *arg, struct ws *ws, void *ctx) {
+    size_t *most = arg;
+    (void)ctx;
+    *most = ws_queued(ws) > *most ? ws_queued(ws) : *most;
+}
+
+size_t ws_queued_most(void) {
+    size_t most = 0;
+    ws_each(most_of_one, &most);
+    return most;
+}
+
 static void drain_one(void *arg, struct ws *ws, void *ctx) {
     (void)arg;
     (void)ctx;
@@ -341,17 +357,30 @@ static void drain_one(void *arg, struct ws *ws, void *ctx) {
 
 void ws_drain(void) { ws_each(drain_one, NULL); }
 
+/* A peer that does not read cannot answer pings either; its kernel still answers when ours asks for room. */
+static bool peer_acks(struct ws *ws) {
+    uv_os_fd_t fd;
+    struct tcp_info info;
+    socklen_t n = sizeof(info);
+    if (uv_fileno(&conn_of_sock(ws->sock)->uv.handle, &fd) != 0 ||
+        getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &n) != 0)
+        return true; /* a unix socket */
+    return info.tcpi_last_ack_recv < SRV.conf.ws_dead_ms;
+}
+
 static void sweep_one(void *arg, struct ws *ws, void *ctx) {
     uint64_t now = *(const uint64_t *)arg;
     (void)ctx;
     if (ws->sock == NULL)
         return;
-    bool stalled = ws_queued(ws) > 0 && now - ws->progress_at > SRV.conf.ws_stall_ms;
-    if ((ws->close_queued && now > ws->close_by) || (!ws->paused && now - ws->heard_at > SRV.conf.ws_dead_ms))
+    bool waits = ws_queued(ws) > 0, stalled = waits && now - ws->progress_at > SRV.conf.ws_stall_ms;
+    bool silent = !ws->paused && now - ws->heard_at > SRV.conf.ws_dead_ms;
+    if ((ws->close_queued && now > ws->close_by) || (silent && !(waits && peer_acks(ws))))
         finish(ws, 1006);
-    else if (stalled && !ws->close_queued)
+    else if (stalled && !ws->close_queued) {
+        LOG(INFO, "ws.too_slow", KV_STR("user", ws->key), KV_INT("queued", ws_queued(ws)));
         ws_close(ws, 1013, "too slow");
-    else if (!ws->close_queued && now - ws->pinged_at >= SRV.conf.ws_ping_ms) {
+    } else if (!ws->close_queued && now - ws->pinged_at >= SRV.conf.ws_ping_ms) {
         ws->pinged_at = now;
         if (ws_queued(ws) < WS_HIGH_WATER)
             put_frame(ws, WS_OP_PING, NULL, 0);

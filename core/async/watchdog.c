@@ -36,7 +36,7 @@ static void *watch(void *arg) {
         struct timespec until;
         clock_gettime(CLOCK_MONOTONIC, &until);
         until.tv_sec++;
-        while (!W.stop && pthread_cond_timedwait(&W.wake, &W.lock, &until) != ETIMEDOUT) {
+        while (!W.stop && pthread_cond_clockwait(&W.wake, &W.lock, CLOCK_MONOTONIC, &until) != ETIMEDOUT) {
         }
         unsigned now = atomic_load(&W.answered);
         silent = now == seen ? silent + 1 : 0;
@@ -56,11 +56,7 @@ void loop_watchdog_start(unsigned seconds) {
     W.stop = false;
     CHECK(uv_async_init(loop_uv(), &W.ping, on_ping) == 0);
     uv_unref((uv_handle_t *)&W.ping);
-    pthread_condattr_t attr;
-    pthread_condattr_init(&attr);
-    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-    pthread_cond_init(&W.wake, &attr);
-    pthread_condattr_destroy(&attr);
+    pthread_cond_init(&W.wake, NULL);
     sigset_t all, old;
     sigfillset(&all);
     pthread_sigmask(SIG_BLOCK, &all, &old);

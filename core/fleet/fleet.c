@@ -93,6 +93,7 @@ static void tell_state(struct node *n, const char *action, bool appeared, bool v
 void node_set_state(struct node *n, bool online, const char *reason) {
     enum fleet_state before = state_of(n);
     n->online = online;
+    n->untrusted = !online && n->untrusted;
     n->tried = true;
     snprintf(n->reason, sizeof n->reason, "%s", reason);
     cond_broadcast(&n->changed);
@@ -306,6 +307,21 @@ err_t fleet_docker(struct fleet *f, const char *node_id, struct docker **ret) {
     return NULL;
 }
 
+static err_t unreachable(const struct node *n) {
+    if (state_of(n) != FLEET_UNREACHABLE)
+        return NULL;
+    return err_detail(
+        err_new(ERR_DOCKER_UNAVAILABLE, "the engine of node %s cannot be reached: %s", n->name, n->reason), "node",
+        n->name);
+}
+
+err_t fleet_docker_reachable(struct fleet *f, const char *node_id, struct docker **ret) {
+    struct node *n = fleet_node_of(f, node_id);
+    if (n && !n->stopping && !n->untrusted)
+        TRY(unreachable(n));
+    return fleet_docker(f, node_id, ret);
+}
+
 /* One turn of waiting for the node; the node may be gone afterwards. */
 static err_t wait_change(struct fleet *f, const char *node_id, uint64_t deadline, struct node **ret) {
     struct node *n = fleet_node_of(f, node_id);
@@ -319,14 +335,6 @@ static err_t wait_change(struct fleet *f, const char *node_id, uint64_t deadline
     n->users--;
     TRY(e);
     return n->stopping ? err_new(ERR_NOT_FOUND, "the node %s was removed", node_id) : NULL;
-}
-
-static err_t unreachable(const struct node *n) {
-    if (state_of(n) != FLEET_UNREACHABLE)
-        return NULL;
-    return err_detail(
-        err_new(ERR_DOCKER_UNAVAILABLE, "the engine of node %s cannot be reached: %s", n->name, n->reason), "node",
-        n->name);
 }
 
 err_t fleet_wait_synced(struct fleet *f, const char *node_id, uint64_t deadline) {

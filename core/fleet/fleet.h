@@ -56,6 +56,8 @@ void fleet_nodes(struct fleet *f, bool (*fn)(void *arg, const struct fleet_node 
 void fleet_node_json_fields(struct jw *w, const struct fleet_node *n);
 /** A reference to the node's engine: docker_unref it. ERR_NOT_FOUND. Calls may still find it unreachable. */
 MUST_CHECK err_t fleet_docker(struct fleet *f, const char *node_id, struct docker **ret);
+/** The same for somebody who waits for the answer: ERR_DOCKER_UNAVAILABLE at once when the node is known to be unreachable. */
+MUST_CHECK err_t fleet_docker_reachable(struct fleet *f, const char *node_id, struct docker **ret);
 /** YIELDS until the node's first complete list is in, or its state is unreachable (ERR_DOCKER_UNAVAILABLE), or deadline. */
 MUST_CHECK err_t fleet_wait_synced(struct fleet *f, const char *node_id, uint64_t deadline);
 /** YIELDS until a relist that began after this call is in: what the caller did on the engine is visible then. */

@@ -51,6 +51,7 @@ struct node {
     /* state */
     bool online, synced, tried;
     char reason[200];
+    bool untrusted; /* it answers, but not as who it should be: calls say so by themselves */
     int64_t synced_ms, last_seen_ms, clock_offset_ms;
     char engine_version[40], os[80], arch[24], cgroup_version[8], swarm_state[16];
     int64_t cpus, memory;

@@ -132,6 +132,7 @@ static err_t health_main(void *arg) {
         if (err_is(e, ERR_CANCELLED))
             return e;
         if (e) {
+            n->untrusted = err_is(e, ERR_TLS_VERIFY);
             node_set_state(n, false, e->message);
             n->lost = true;
             cond_broadcast(&n->news);
@@ -247,6 +248,7 @@ err_t node_main(void *arg) {
         bool moved = d != n->d; /* the endpoint was changed meanwhile */
         if (!moved && !(n->online && still_answers(d))) {
             const char *why = e ? e->message : n->reason[0] ? n->reason : "the engine closed the event stream";
+            n->untrusted = e ? err_is(e, ERR_TLS_VERIFY) : n->untrusted;
             node_set_state(n, false, why);
         }
         if (!moved)

@@ -10,8 +10,10 @@
 struct cached_token {
     struct arena *a;
     struct principal *who;
-    uint64_t until;   /* monotonic: when the database is asked again */
-    int64_t expiry_s; /* wall clock: of an access token */
+    uint64_t until; /* monotonic: when the database is asked again */
+    struct span_s {
+        int64_t from, to; /* wall clock: when an access token is good */
+    } good;
 };
 
 static err_t invalid(void) { return err_new(ERR_TOKEN_INVALID, "the access token is not valid"); }
@@ -60,7 +62,7 @@ static struct cached_token *remember(struct map *m, struct str key, const struct
 /* ---- access tokens ---- */
 
 static err_t access_verify(struct identity *id, struct arena *a, struct str token, struct principal **ret,
-                           int64_t *ret_expiry_s) {
+                           struct span_s *ret_good) {
     struct jwt_key keys[MAX_KEYS];
     for (size_t i = 0; i < id->n_signing; i++)
         keys[i] = (struct jwt_key){id->signing[i].kid, id->signing[i].key.public};
@@ -82,7 +84,7 @@ static err_t access_verify(struct identity *id, struct arena *a, struct str toke
     if (p->user_id == NULL || p->session_id == NULL || !identity_still_valid(id, p))
         return invalid();
     *ret = p;
-    *ret_expiry_s = json_get_int(c, "exp", 0) + JWT_LEEWAY_S;
+    *ret_good = (struct span_s){json_get_int(c, "iat", 0) - JWT_LEEWAY_S, json_get_int(c, "exp", 0) + JWT_LEEWAY_S};
     return NULL;
 }
 
@@ -93,15 +95,16 @@ static err_t access_check(struct identity *id, struct arena *a, struct str token
     crypto_sha256(token, hash);
     struct str key = str_n((const char *)hash, sizeof(hash));
     const struct cached_token *c = map_get(&id->access, key);
-    if (c && c->expiry_s > clock_wall_ms() / 1000) {
+    int64_t now_s = clock_wall_ms() / 1000; /* may have been set back since */
+    if (c && c->good.from <= now_s && now_s < c->good.to) {
         if (!identity_still_valid(id, c->who))
             return invalid();
         *ret = principal_dup(a, c->who);
         return NULL;
     }
-    int64_t expiry_s;
-    TRY(access_verify(id, a, token, ret, &expiry_s));
-    remember(&id->access, key, *ret)->expiry_s = expiry_s;
+    struct span_s good;
+    TRY(access_verify(id, a, token, ret, &good));
+    remember(&id->access, key, *ret)->good = good;
     return NULL;
 }
 

@@ -19,9 +19,16 @@
 #define KEEP_DEFAULT 5
 #define KEEP_MAX 100
 #define STALL_MS 2000 /* how long a full pipe on stderr may hold the writer before it gives the lines up */
+#define TELL_MS SECONDS(10)
 
+struct sink {
+    int fd;    /* -1: none */
+    bool torn; /* what was written last ends in the middle of a line */
+    int error; /* why the last write failed */
+    uint64_t lost, tell_at;
+};
 struct outputs {
-    int err_fd, file_fd;        /* -1: none */
+    struct sink err, file;
     uint64_t err_stalled_until; /* nobody reads stderr: do not wait for it again before this time */
     char *path;
     size_t size, rotate_bytes;
@@ -40,7 +47,7 @@ static struct {
        .filled = PTHREAD_COND_INITIALIZER,
        .drained = PTHREAD_COND_INITIALIZER,
        .out_lock = PTHREAD_MUTEX_INITIALIZER,
-       .out = {.err_fd = -1, .file_fd = -1}};
+       .out = {.err = {.fd = -1}, .file = {.fd = -1}}};
 static _Atomic uint64_t dropped, write_errors;
 
 static uint64_t count_lines(const char *p, size_t n) {
@@ -52,25 +59,49 @@ static uint64_t count_lines(const char *p, size_t n) {
     return lines;
 }
 
-/* Everything, or as much as goes; the rest counts as lost. Asking first and writing no more than a pipe takes at once keeps
- * a reader who stopped reading from holding us, also when the descriptor blocks. */
-static bool write_all(int fd, const char *p, size_t n, int wait_ms) {
-    while (n > 0) {
+/* Everything, or as much as goes, with errno saying why. Asking first and writing no more than a pipe takes at once keeps a
+ * reader who stopped reading from holding us, also when the descriptor blocks. */
+static size_t write_some(int fd, const char *p, size_t n, int wait_ms) {
+    size_t done = 0;
+    while (done < n) {
         struct pollfd pfd = {.fd = fd, .events = POLLOUT};
         int ready = poll(&pfd, 1, wait_ms);
         if (ready < 0 && errno == EINTR)
             continue;
-        ssize_t w = ready > 0 && (pfd.revents & POLLOUT) != 0 ? write(fd, p, n < PIPE_BUF ? n : PIPE_BUF) : -1;
-        if (w < 0 && ready > 0 && (errno == EINTR || errno == EAGAIN) && (pfd.revents & (POLLERR | POLLNVAL)) == 0)
-            continue;
-        if (w <= 0) {
-            atomic_fetch_add(&write_errors, count_lines(p, n));
-            return false;
+        if (ready <= 0 || (pfd.revents & POLLOUT) == 0) {
+            errno = ready == 0 ? EAGAIN : ready < 0 ? errno : (pfd.revents & POLLNVAL) ? EBADF : EPIPE;
+            break;
         }
-        p += w;
-        n -= (size_t)w;
+        size_t part = n - done < PIPE_BUF ? n - done : PIPE_BUF;
+        ssize_t w = write(fd, p + done, part);
+        if (w < 0 && (errno == EINTR || errno == EAGAIN) && (pfd.revents & (POLLERR | POLLNVAL)) == 0)
+            continue;
+        if (w <= 0)
+            break;
+        done += (size_t)w;
     }
-    return true;
+    return done;
+}
+
+/* How much of it is out. */
+static size_t sink_write(struct sink *s, const char *p, size_t n, int wait_ms) {
+    size_t done = 0;
+    if (!s->torn || write_some(s->fd, "\n", 1, wait_ms) == 1) {
+        done = write_some(s->fd, p, n, wait_ms);
+        s->torn = done > 0 && p[done - 1] != '\n';
+    }
+    if (done < n)
+        s->error = errno;
+    return done;
+}
+
+/* With what could not be written counted; a line of which a part is out is lost too. */
+static bool sink_put(struct sink *s, const char *p, size_t n, int wait_ms) {
+    size_t done = sink_write(s, p, n, wait_ms);
+    uint64_t lines = count_lines(p + done, n - done);
+    s->lost += lines;
+    atomic_fetch_add(&write_errors, lines);
+    return done == n;
 }
 
 static err_t open_file(const char *path, int *ret_fd, size_t *ret_size) {
@@ -127,8 +158,9 @@ static void rotate(struct outputs *o) {
         o->size = 0;
         return;
     }
-    close_fd(&o->file_fd);
-    o->file_fd = fd;
+    close_fd(&o->file.fd);
+    o->file.fd = fd;
+    o->file.torn = false;
     o->size = size;
 }
 
@@ -141,7 +173,7 @@ static void write_file(struct outputs *o, const char *p, size_t n) {
             if (o->size > 0 && o->size + part > o->rotate_bytes)
                 rotate(o);
         }
-        if (write_all(o->file_fd, p, part, STALL_MS))
+        if (sink_put(&o->file, p, part, STALL_MS))
             o->size += part;
         p += part;
         n -= part;
@@ -149,12 +181,12 @@ static void write_file(struct outputs *o, const char *p, size_t n) {
 }
 
 static void write_out(struct outputs *o, const char *p, size_t n) {
-    if (o->file_fd >= 0)
+    if (o->file.fd >= 0)
         write_file(o, p, n);
-    if (o->err_fd < 0)
+    if (o->err.fd < 0)
         return;
     uint64_t now = clock_mono_ms();
-    if (!write_all(o->err_fd, p, n, now < o->err_stalled_until ? 0 : STALL_MS))
+    if (!sink_put(&o->err, p, n, now < o->err_stalled_until ? 0 : STALL_MS))
         o->err_stalled_until = now + STALL_MS + SECONDS(10);
 }
 
@@ -164,6 +196,23 @@ static void say_dropped(struct outputs *o, uint64_t n) {
         snprintf(line, sizeof(line), "{\"ts\":\"%s\",\"level\":\"WARNING\",\"event\":\"log.dropped\",\"lines\":%llu}\n",
                  time_rfc3339(ts, clock_wall_ms()), (unsigned long long)n);
     write_out(o, line, (size_t)len);
+}
+
+/* What an output has lost is said on the other, at most every ten seconds, and counts until it takes the line itself. */
+static void tell_lost(struct sink *s, struct sink *other, const char *name) {
+    uint64_t now = clock_mono_ms();
+    char ts[TIME_RFC3339_LEN], line[256];
+    if (s->lost == 0 || now < s->tell_at)
+        return;
+    s->tell_at = now + TELL_MS;
+    int len = snprintf(line, sizeof(line),
+                       "{\"ts\":\"%s\",\"level\":\"ERROR\",\"event\":\"log.write_failed\",\"output\":\"%s\","
+                       "\"lines\":%llu,\"error\":\"%s\"}\n",
+                       time_rfc3339(ts, clock_wall_ms()), name, (unsigned long long)s->lost, strerrordesc_np(s->error));
+    if (other->fd >= 0)
+        (void)sink_write(other, line, (size_t)len, 0);
+    if (sink_write(s, line, (size_t)len, 0) == (size_t)len)
+        s->lost = 0;
 }
 
 static void *writer(void *arg) {
@@ -191,6 +240,8 @@ static void *writer(void *arg) {
         write_out(&S.out, S.batch.p, S.batch.n);
         if (unsaid > 0)
             say_dropped(&S.out, unsaid);
+        tell_lost(&S.out.file, &S.out.err, "file");
+        tell_lost(&S.out.err, &S.out.file, "stderr");
         pthread_mutex_unlock(&S.out_lock);
     }
     return NULL;
@@ -219,10 +270,10 @@ static void last_words(void) {
     if (pthread_mutex_trylock(&S.lock) != 0)
         return;
     if (S.started && S.queue.n > 0 && pthread_mutex_trylock(&S.out_lock) == 0) {
-        if (S.out.err_fd >= 0)
-            (void)write_all(S.out.err_fd, S.queue.p, S.queue.n, 100);
-        if (S.out.file_fd >= 0)
-            (void)write_all(S.out.file_fd, S.queue.p, S.queue.n, 100);
+        if (S.out.err.fd >= 0)
+            (void)write_some(S.out.err.fd, S.queue.p, S.queue.n, 100);
+        if (S.out.file.fd >= 0)
+            (void)write_some(S.out.file.fd, S.queue.p, S.queue.n, 100);
         pthread_mutex_unlock(&S.out_lock);
     }
     pthread_mutex_unlock(&S.lock);
@@ -255,24 +306,24 @@ static err_t start_writer(void) {
 }
 
 err_t log_sink_setup(const struct log_conf *conf) {
-    struct outputs fresh = {.err_fd = -1, .file_fd = -1};
+    struct outputs fresh = {.err = {.fd = -1}, .file = {.fd = -1}};
     fresh.rotate_bytes = conf->rotate_bytes > 0 ? conf->rotate_bytes : ROTATE_DEFAULT;
     fresh.keep = conf->keep <= 0 ? KEEP_DEFAULT : conf->keep > KEEP_MAX ? KEEP_MAX : conf->keep;
     if (conf->file != NULL && conf->file[0] != 0) {
-        TRY(open_file(conf->file, &fresh.file_fd, &fresh.size));
+        TRY(open_file(conf->file, &fresh.file.fd, &fresh.size));
         fresh.path = strdup(conf->file);
         CHECK(fresh.path != NULL);
     }
     /* A copy of its own: were stderr closed later, number 2 could become somebody's socket. None at all is fine too. */
     if (!conf->quiet_stderr)
-        fresh.err_fd = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 3);
+        fresh.err.fd = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 3);
     log_sink_flush(); /* earlier lines belong to the earlier outputs */
     pthread_mutex_lock(&S.out_lock);
     struct outputs old = S.out;
     S.out = fresh;
     pthread_mutex_unlock(&S.out_lock);
-    close_fd(&old.err_fd);
-    close_fd(&old.file_fd);
+    close_fd(&old.err.fd);
+    close_fd(&old.file.fd);
     free(old.path);
     pthread_mutex_lock(&S.lock);
     err_t e = S.started ? NULL : start_writer();
@@ -284,7 +335,7 @@ bool log_sink_put(const char *line, size_t n) {
     pthread_mutex_lock(&S.lock);
     if (!S.started) {
         pthread_mutex_unlock(&S.lock);
-        return write_all(STDERR_FILENO, line, n, 100);
+        return write_some(STDERR_FILENO, line, n, 100) == n;
     }
     bool ok = n <= S.queue.max - S.queue.n;
     if (ok) {
@@ -301,11 +352,11 @@ bool log_sink_put(const char *line, size_t n) {
 
 void log_sink_flush(void) {
     struct timespec until;
-    clock_gettime(CLOCK_REALTIME, &until);
+    clock_gettime(CLOCK_MONOTONIC, &until); /* somebody may set the wall clock back meanwhile */
     until.tv_sec += STALL_MS / 1000;
     pthread_mutex_lock(&S.lock);
     while (S.started && (S.queue.n > 0 || S.writing))
-        if (pthread_cond_timedwait(&S.drained, &S.lock, &until) != 0)
+        if (pthread_cond_clockwait(&S.drained, &S.lock, CLOCK_MONOTONIC, &until) != 0)
             break;
     pthread_mutex_unlock(&S.lock);
 }

@@ -123,7 +123,7 @@ export class Bus {
     const now = Date.now();
     const items = Array.from({ length: query.get("since") ? 0 : tail }, (_, i) => line(now - (tail - i) * 400));
     for (let i = 0; i < items.length; i += 500) ws.send(JSON.stringify({ type: "logs", items: items.slice(i, i + 500) }));
-    if (tail >= 1000) ws.send(JSON.stringify({ type: "dropped", count: 128 }));
+    if (tail >= 1000) ws.send(JSON.stringify({ type: "gap", dropped: 128 }));
     const timer = setInterval(() => ws.send(JSON.stringify({ type: "logs", items: [line(Date.now())] })), 350);
     ws.on("close", () => clearInterval(timer));
   }

@@ -108,7 +108,7 @@ def free_port():
 
 
 class Server:
-    def __init__(self, database_url, settings=None, wait="ready"):
+    def __init__(self, database_url, settings=None, wait="ready", wrapper=()):
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="dfsrv-", dir="/tmp"))
@@ -124,7 +124,7 @@ class Server:
         if database_url:
             self.settings["DATABASE_URL"] = database_url
         self.settings.update(settings or {})
-        self.process = None
+        self.process, self.wrapper = None, [str(w) for w in wrapper]
         try:
             self.start(wait)
         except BaseException:
@@ -138,7 +138,7 @@ class Server:
         env = {k: v for k, v in os.environ.items() if not k.startswith("DOCKFLOW_") and k != "DATABASE_URL"}
         env.update(self.settings)
         with open(self.log_path, "ab") as log:
-            self.process = subprocess.Popen([str(PROGRAM)], env=env, stdout=log, stderr=log, stdin=subprocess.DEVNULL)
+            self.process = subprocess.Popen([*self.wrapper, str(PROGRAM)], env=env, stdout=log, stderr=log, stdin=subprocess.DEVNULL)
         if wait:
             self.wait("/health/live" if wait == "live" else "/health/ready")
 
@@ -155,6 +155,10 @@ class Server:
 
     def log(self):
         return self.log_path.read_text(errors="replace")
+
+    def rss_kib(self):
+        with open(f"/proc/{self.process.pid}/status", encoding="ascii") as f:
+            return next(int(line.split()[1]) for line in f if line.startswith("VmRSS"))
 
     def events(self, name):
         found = []
@@ -188,8 +192,8 @@ class Server:
 def new_server():
     made = []
 
-    def make(database_url, settings=None, wait="ready"):
-        made.append(Server(database_url, settings, wait))
+    def make(database_url, settings=None, wait="ready", wrapper=()):
+        made.append(Server(database_url, settings, wait, wrapper))
         return made[-1]
 
     yield make

@@ -1,10 +1,12 @@
 """The served OpenAPI document by the rules of its format, its page, and the files of the UI as a cache sees them."""
 import gzip
+import json
 import re
 
 import httpx
 import pytest
 
+from live import until
 from test_matrix import document, routes  # noqa: F401  (document is a fixture)
 
 SCHEMA_WORDS = {"type", "$ref", "anyOf", "oneOf", "allOf", "enum", "const", "properties", "items", "description", "not"}
@@ -114,6 +116,43 @@ def index(server):
     if page.status_code == 404:
         pytest.skip("built without the UI")
     return page
+
+
+def report(blocked, directive="script-src-elem", **more):
+    body = {"documentURL": "https://df.test/applications?token=CANARY", "blockedURL": blocked, "effectiveDirective": directive, "lineNumber": 7, **more}
+    return {"type": "csp-violation", "age": 10, "url": body["documentURL"], "user_agent": "x", "body": body}
+
+
+def test_what_browsers_report_about_the_policy(new_server, new_database):
+    """C9: each kind is logged once, without what may be a secret; the rest is counted; too many and too much are refused."""
+    server = new_server(new_database().url, {"DOCKFLOW_METRICS_PUBLIC": "true"})
+    url, kind = server.url + "/api/v1/csp-reports", {"Content-Type": "application/reports+json"}
+
+    def send(*reports, status=204, **head):
+        r = httpx.post(url, content=json.dumps(reports), headers={**kind, **head})
+        assert r.status_code == status, r.text
+    page = {"Origin": server.url, "Sec-Fetch-Site": "same-origin", "Cookie": "df_session=whatever"}
+    send(report("https://u:CANARY@evil.test/x.js?CANARY"), report("inline"), {"type": "deprecation", "body": {"id": "x"}}, **page)
+    send(report("https://u:CANARY@evil.test/x.js?CANARY"), report("inline", "style-src-elem"), report("inline" + "x" * 3000), 1, None, {"type": "csp-violation"})
+    told = until(lambda: len(seen := server.events("csp.violation")) >= 5 and seen)
+    assert [(t["directive"], t["blocked"][:30]) for t in told] == [("script-src-elem", "evil.test/x.js"), ("script-src-elem", "inline"), ("style-src-elem", "inline"),
+                                                                   ("script-src-elem", "inline" + "x" * 24), ("", "")]
+    assert told[0]["page"] == "https://df.test/applications" and told[0]["line"] == 7 and "CANARY" not in server.log()
+    assert "dockflow_csp_reports_total 6\n" in httpx.get(server.url + "/metrics").text
+    send(*[report(f"https://h{i}.test") for i in range(200)])
+    until(lambda: len(server.events("csp.violation")) == 64)
+    assert httpx.post(url, content="[" + " " * 70000 + "]", headers=kind).status_code == 413
+    assert httpx.post(url, content="{}", headers=kind).status_code == 400
+    assert httpx.post(url, content="[", headers=kind).status_code == 400
+    assert httpx.post(url, content="[]", headers={"Content-Type": "application/json"}).status_code == 415
+    strict = new_server(new_database().url, {"DOCKFLOW_RATE_LIMIT_ENABLED": "true", "DOCKFLOW_LIMITS_RATE_ANONYMOUS_PER_SECOND": "1"})
+    with httpx.Client(base_url=strict.url, headers=kind) as c:
+        assert [c.post("/api/v1/csp-reports", content="[]").status_code for _ in range(5)].count(429) >= 1
+
+
+def test_the_pages_name_where_reports_go(index):
+    assert index.headers["content-security-policy"].endswith("; report-to csp")
+    assert index.headers["reporting-endpoints"] == 'csp="/api/v1/csp-reports"'
 
 
 def test_files_of_the_ui_are_cached_for_ever_and_come_compressed(server, index):

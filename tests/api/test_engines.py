@@ -388,6 +388,10 @@ def test_hangs_and_goes_on(owner, engine, docker, tls_node, deployed, at_home):
         down = until(lambda: (x := owner.get(f"/nodes/{tls_node['id']}"))["state"] == "unreachable" and x, UNREACHABLE_S)
         assert down["lastSeenAt"] >= last  # how old what is shown is
         others_are_normal(owner, docker, at_home)
+        asks = [("POST", "/start"), ("POST", "/stop?t=60"), ("POST", "/restart?t=60"), ("GET", ""), ("GET", "/logs")]
+        for method, path in asks:  # at once: to wait would take each of them its own deadline, half a minute and more
+            r = owner.call(method, f"/containers/{name}{path}", timeout=10)
+            assert (r.status_code, code(r), r.json()["error"]["details"]["node"]) == (503, "DOCKER_UNAVAILABLE", tls_node["name"]), r.text
         tested = owner.post(f"/nodes/{tls_node['id']}/test", expect=200).json()
         assert tested["ok"] is False and tested["error"]["code"] in ("TIMEOUT", "DOCKER_UNAVAILABLE")
     finally:

@@ -1,7 +1,9 @@
 """The process from outside: its configuration, reloads (AU11)."""
 import asyncio
+import contextlib
 import os
 import signal
+import socket
 import subprocess
 import threading
 import time
@@ -10,8 +12,10 @@ import httpx
 import psycopg2
 import pytest
 import websockets
+from hyperframe import frame as F
 
 from conftest import BOOTSTRAP, PROGRAM
+from h2client import Connection
 from live import SERVICE, sql, until
 
 
@@ -127,70 +131,144 @@ WAITING = SERVICE + """    healthcheck: {test: ["CMD", "test", "-f", "/tmp/ok"],
 
 @pytest.fixture
 def stoppable(live_server):
-    """The shared server, which runs again afterwards, whatever happened."""
+    """The shared server with room for many sockets and time to end; it runs again as before afterwards, whatever happened."""
+    before = dict(live_server.settings)
+    live_server.stop()
+    live_server.settings.update(DOCKFLOW_SERVER_DRAIN_SECONDS="20", DOCKFLOW_LIMITS_WS_PER_USER="100")
+    live_server.start()
     yield live_server
-    live_server.settings["DOCKFLOW_SERVER_DRAIN_SECONDS"] = "3"
-    if live_server.process is None or live_server.process.poll() is not None:
-        live_server.start()
+    live_server.settings.clear()
+    live_server.settings.update(before)
+    if live_server.process.poll() is None:
+        live_server.stop()
+    live_server.start()
 
 
-def test_the_end_with_work_in_flight(stoppable, owner, docker, make_app):
-    """PR6: ready says 503, requests that run are answered, sockets close with 1012 and what to do, jobs give their lease back."""
-    app, _ = make_app({"compose.yaml": WAITING})
+class Watchers:
+    """Sockets on the feed of events, and how each of them was closed."""
+
+    def __init__(self, server, owner, count):
+        self.closes, self.opened = [], threading.Event()
+        tickets = [owner.post("/ws-tickets").json()["ticket"] for _ in range(count)]
+        self.thread = threading.Thread(target=lambda: asyncio.run(self.watch(server.url.replace("http", "ws") + "/ws/v1/events", tickets)))
+        self.thread.start()
+        assert self.opened.wait(30)
+
+    async def watch(self, url, tickets):
+        sockets = [await websockets.connect(url, subprotocols=["dockflow.v1", "ticket." + t], local_addr=(f"127.0.4.{i % 10 + 1}", 0))
+                   for i, t in enumerate(tickets)]
+        self.opened.set()
+
+        async def follow(ws):
+            with contextlib.suppress(websockets.ConnectionClosed):
+                while True:
+                    await ws.recv()
+            self.closes.append((ws.close_code, ws.close_reason))
+        await asyncio.gather(*map(follow, sockets))
+
+
+def ask_socket(server, source):
+    return socket.create_connection(("127.0.0.1", server.port), timeout=40, source_address=(source, 0))
+
+
+def goaways(probe):
+    found = set()
+    while (f := probe.frame()) is not None:
+        if isinstance(f, F.GoAwayFrame):
+            found.add(f.error_code)
+    return found
+
+
+def ask_raw(server, owner, path, i):
+    s = ask_socket(server, f"127.0.3.{i % 20 + 1}")
+    s.sendall(f"GET {path} HTTP/1.1\r\nHost: t\r\nAuthorization: Bearer {owner.token}\r\n\r\n".encode())
+    return s
+
+
+def status_of(s):
+    data = b""
+    while chunk := s.recv(65536):
+        data += chunk
+    s.close()
+    return int(data.split()[1]) if data else None
+
+
+@pytest.fixture
+def rolling(owner, make_app, make_repository):
+    """rolling(n) -> [(application, task, container)]: deployments that wait for a container that is not healthy before /tmp/ok is there."""
+    def make(n):
+        repository, found = make_repository(), []
+        for i in range(n):
+            app, _ = make_app({"compose.yaml": WAITING + f"# {i}\n"}, repository=repository)
+            task = owner.post(f"/applications/{app['id']}/sync", {}).json()["taskId"]
+            found.append((app, task, f"{app['projectName']}-web-1"))
+        return found
+
+    return make
+
+
+def all_running(server, docker, work):
+    for app, task, web in work:
+        until(lambda: web in docker.running(app["projectName"]), what="the container that never becomes healthy")
+        assert sql(server, "SELECT state FROM jobs WHERE id = %s", task) == [("running",)]
+
+
+def carried_on(owner, docker, work, seconds):
+    """The next process ends what this one began, with the same containers."""
+    for app, task, web in work:
+        def healthy_and_done():
+            docker("exec", web, "touch", "/tmp/ok", check=False)  # the container may be made anew
+            return owner.get(f"/tasks/{task}")["state"] == "succeeded"
+        until(healthy_and_done, seconds, what="the task, carried on by the next process")
+        assert docker.running(app["projectName"]) == [web]
+
+
+def test_the_end_with_work_in_flight(stoppable, owner, docker, rolling):
+    """PR6: 200 requests, 50 sockets, 5 deployments. Ready says 503 at once, requests that run are answered, HTTP/2 gets its GOAWAY,
+    sockets close with 1012 and what to do, jobs give their lease back."""
     server = stoppable
-    server.stop()
-    server.settings["DOCKFLOW_SERVER_DRAIN_SECONDS"] = "20"
-    server.start()
-    task = owner.post(f"/applications/{app['id']}/sync", {}).json()["taskId"]
-    web = f"{app['projectName']}-web-1"
-    until(lambda: web in docker.running(app["projectName"]), what="the container that never becomes healthy")
-    assert sql(server, "SELECT state FROM jobs WHERE id = %s", task)[0][0] == "running"
-    answers, closes = [], []
-
-    async def watch():
-        url = server.url.replace("http", "ws") + "/ws/v1/events"
-        tickets = [owner.post("/ws-tickets").json()["ticket"] for _ in range(10)]
-        sockets = [await websockets.connect(url, subprotocols=["dockflow.v1", "ticket." + t]) for t in tickets]
-        opened.set()
-        for ws in sockets:
-            while ws.open:
-                try:
-                    await asyncio.wait_for(ws.recv(), 30)
-                except websockets.ConnectionClosed:
-                    pass
-            await ws.wait_closed()  # the code is known when the closing is over
-            closes.append((ws.close_code, ws.close_reason))
-    opened = threading.Event()
-    watcher = threading.Thread(target=lambda: asyncio.run(watch()))
-    watcher.start()
-    assert opened.wait(20)
+    work = rolling(5)
+    all_running(server, docker, work)
+    watchers, probe = Watchers(server, owner, 50), Connection(ask_socket(server, "127.0.3.99"))
     with psycopg2.connect(server.settings["DATABASE_URL"]) as lock:
         lock.cursor().execute("LOCK TABLE repositories IN ACCESS EXCLUSIVE MODE")
-        headers = {"Authorization": f"Bearer {owner.token}"}
-        askers = [threading.Thread(target=lambda: answers.append(httpx.get(server.url + "/api/v1/repositories", headers=headers, timeout=30).status_code))
-                  for _ in range(40)]
-        for t in askers:
-            t.start()
-        until(lambda: int(metric(owner, "dockflow_http_running")) >= 40, what="forty requests in their handlers")
-        probe = httpx.Client(base_url=server.url)
-        assert probe.get("/health/ready").status_code == 200
+        asking = [ask_raw(server, owner, "/api/v1/repositories", i) for i in range(200)]
+        until(lambda: int(metric(owner, "dockflow_http_running")) >= 200, what="two hundred requests in their handlers")
+        assert probe.ask("/health/ready")[0] == 200
         begun = time.monotonic()
         server.process.send_signal(signal.SIGTERM)
-        until(lambda: server.events("drain.begin"), what="the drain")
-        until(lambda: len(closes) == 10, what="the sockets to close")
+        until(lambda: server.events("drain.begin"), every=0.01, what="the drain")
+        assert probe.ask("/health/ready")[0] == 503
         lock.rollback()
-    for t in askers:
-        t.join()
-    watcher.join()
+    assert [status_of(s) for s in asking] == [200] * 200
+    watchers.thread.join()
+    assert watchers.closes == [(1012, "server restart; connect again in a few seconds")] * 50
+    assert goaways(probe) == {0}
     assert server.process.wait(30) == 0 and time.monotonic() - begun < 30
-    assert answers == [200] * 40
-    assert closes == [(1012, "server restart; connect again in a few seconds")] * 10
-    assert sql(server, "SELECT state, lease_until FROM jobs WHERE id = %s", task) == [("queued", None)]
-    server.settings["DOCKFLOW_SERVER_DRAIN_SECONDS"] = "3"
+    for _, task, _ in work:
+        assert sql(server, "SELECT state, lease_until FROM jobs WHERE id = %s", task) == [("queued", None)]
     server.start()
+    carried_on(owner, docker, work, 60)
 
-    def healthy_and_done():
-        docker("exec", web, "touch", "/tmp/ok", check=False)  # the container may be made anew
-        return owner.get(f"/tasks/{task}")["state"] == "succeeded"
-    until(healthy_and_done, 60, what="the task, carried on by the next process")
-    assert docker.running(app["projectName"]) == [web]
+
+def test_the_second_signal_is_now(stoppable, owner, docker, rolling):
+    """PR6: nothing is waited for. The lease is not given back, so it runs out, and then the work goes on."""
+    server = stoppable
+    work = rolling(1)
+    all_running(server, docker, work)
+    watchers = Watchers(server, owner, 10)
+    with psycopg2.connect(server.settings["DATABASE_URL"]) as lock:
+        lock.cursor().execute("LOCK TABLE repositories, jobs IN ACCESS EXCLUSIVE MODE")
+        asking = [ask_raw(server, owner, "/api/v1/repositories", i) for i in range(20)]
+        before = len(server.events("drain.begin"))
+        server.process.send_signal(signal.SIGTERM)
+        until(lambda: len(server.events("drain.begin")) > before, what="the drain")
+        assert server.process.poll() is None
+        server.process.send_signal(signal.SIGTERM)
+        assert server.process.wait(5) == 130
+        lock.rollback()
+    for s in asking:
+        s.close()
+    watchers.thread.join()
+    server.start()
+    carried_on(owner, docker, work, 90)

@@ -174,22 +174,81 @@ def test_logs_end_with_the_container(owner, docker, seen):
     asyncio.run(go())
 
 
-def test_a_slow_viewer_is_told_and_harms_nobody(owner, docker, live_server):
+@contextlib.contextmanager
+def printing(owner, docker, script):
+    """A container that starts to print when somebody looks already."""
     name = unique("flood")
-    docker("run", "-d", "--name", name, "busybox:local", "sh", "-c", "trap 'exit 0' TERM; sleep 1; i=0; while [ $i -lt 400000 ]; do i=$((i+1)); echo $i "
-           + "x" * 200 + "; done; sleep 600")
-
-    async def go():
-        async with connect(owner, f"/ws/v1/containers/{name}/logs?tail=0", read_limit=4096, max_queue=1) as slow:
-            await asyncio.sleep(6)
-            until(lambda: owner.get("/nodes/default")["state"] == "online", 5)
-            frames = await collect(slow, lambda f: any(x["type"] in ("dropped", "gap") for x in f), 30)
-            assert any(x["type"] == "dropped" and x["count"] > 0 for x in frames)
+    docker("run", "-d", "--name", name, "busybox:local", "sh", "-c", f"trap 'exit 0' TERM; while [ ! -e /go ]; do sleep 0.1; done; {script}")
     try:
         until(lambda: owner.all("/containers", name=name))
-        asyncio.run(go())
+        yield name
     finally:
         docker("rm", "-f", name)
+
+
+def slow_socket(server):
+    s = socket.socket()
+    s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    s.connect(("127.0.0.1", server.port))
+    return s
+
+
+def test_a_slow_viewer_is_told_and_harms_nobody(owner, docker, live_server):
+    """WS7: every line has come or is counted, in its place."""
+    count = 100000
+    script = f"i=0; while [ $i -lt {count} ]; do i=$((i+1)); echo line $i {'x' * 200}; done; echo done; sleep 600"
+
+    async def go(name):
+        async with connect(owner, f"/ws/v1/containers/{name}/logs?tail=0", sock=slow_socket(live_server), read_limit=4096, max_queue=1) as slow:
+            docker("exec", name, "touch", "/go")
+            until(lambda: docker("logs", "--tail", "1", name) == "done", 60)
+            until(lambda: owner.get("/nodes/default")["state"] == "online", 5)
+            frames = await collect(slow, lambda f: any(t == "done" for t in lines(f[-1:])), 60)
+        at = 1
+        for f in frames:
+            if f["type"] == "gap":
+                assert set(f) == {"type", "dropped"} and f["dropped"] > 0
+                at += f["dropped"]
+            for n in numbers(lines([f])):
+                assert n == at
+                at += 1
+        assert at == count + 1 and any(f["type"] == "gap" for f in frames)
+    with printing(owner, docker, script) as name:
+        asyncio.run(go(name))
+
+
+def metric(owner, name):
+    return next(float(row.split()[1]) for row in owner.get("/metrics").text.splitlines() if row.startswith(name + " "))
+
+
+def test_a_viewer_that_stops_reading_is_closed_after_a_minute(owner, docker, live_server):
+    """WS7 with its numbers: at most 1 MiB waits, memory stays, 1013 after 60 s; who reads has every line meanwhile."""
+    script = f"i=0; while :; do n=0; while [ $n -lt 100 ]; do n=$((n+1)); i=$((i+1)); echo line $i {'x' * 500}; done; sleep 0.1; done"
+
+    async def go(name):
+        path, got, queued, rss = f"/ws/v1/containers/{name}/logs?tail=0", [], [], []
+        before = len(live_server.events("ws.too_slow"))
+        async with (connect(owner, path, sock=slow_socket(live_server), read_limit=4096, max_queue=1, ping_interval=None) as stuck,
+                    connect(owner, path) as reader):
+            docker("exec", name, "touch", "/go")
+            deadline = time.monotonic() + 150
+            while len(live_server.events("ws.too_slow")) == before:
+                assert time.monotonic() < deadline
+                until_next = time.monotonic() + 1
+                while time.monotonic() < until_next:
+                    got += numbers(lines([await receive(reader)]))
+                queued.append(metric(owner, "dockflow_ws_queue_max_bytes"))
+                rss.append(live_server.rss_kib())
+            with pytest.raises(websockets.ConnectionClosed):
+                while True:
+                    await receive(stuck)
+            assert stuck.close_code == 1013
+        assert 256 * 1024 <= max(queued) <= 1024 * 1024
+        assert got == list(range(1, len(got) + 1)) and len(got) > 10000
+        assert len(rss) > 50
+        assert max(rss[20:]) - rss[20] < 4096, rss
+    with printing(owner, docker, script) as name:
+        asyncio.run(go(name))
 
 
 def test_logs_as_server_sent_events(owner, seen):

@@ -457,7 +457,6 @@ export interface LiveEvent {
 export type LogFrame =
   | { type: "log"; stream: "stdout" | "stderr"; ts: string | null; seq: number; line: string }
   | { type: "logs"; items: { s: 1 | 2; t: string | number | null; q: number; l: string }[] }
-  | { type: "dropped"; count: number }
-  | { type: "gap"; [key: string]: unknown }
+  | { type: "gap"; dropped?: number; from?: string | null; to?: string | null }
   | { type: "end"; reason?: string }
   | { type: "error"; error?: { code: string; message: string }; code?: string; message?: string };

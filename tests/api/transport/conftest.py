@@ -7,10 +7,12 @@ import signal
 import socket
 import ssl
 import subprocess
+import sys
 import time
 
 import pytest
 
+sys.path.append(str(pathlib.Path(__file__).resolve().parents[1]))  # what both suites use
 ROOT = pathlib.Path(__file__).resolve().parents[3]
 BUILD = pathlib.Path(os.environ.get("DF_BUILD_DIR", ROOT / "build" / "dev"))
 PROGRAM = BUILD / "df-testserver"

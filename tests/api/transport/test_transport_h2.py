@@ -3,98 +3,16 @@ import struct
 import threading
 import time
 
-import hpack
 import pytest
 from hyperframe import frame as F
 
 from conftest import BUILD
+from h2client import Connection
 
-PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 
-
-class H2:
-    """Just enough of a client to misbehave with."""
-
+class H2(Connection):
     def __init__(self, server, source=None, rcvbuf=None, settings=None):
-        self.s = server.connect(source, timeout=15, rcvbuf=rcvbuf)
-        self.encoder, self.decoder = hpack.Encoder(), hpack.Decoder()
-        self.buffer = b""
-        self.next_id = 1
-        self.s.sendall(PREFACE + F.SettingsFrame(0, settings=settings or {}).serialize())
-
-    def close(self):
-        self.s.close()
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.close()
-
-    def send(self, *frames):
-        self.s.sendall(b"".join(f if isinstance(f, bytes) else f.serialize() for f in frames))
-
-    def headers(self, path="/api/v1/echo", method="GET", extra=(), end=True, stream=None, authority="t"):
-        fields = [(":method", method), (":scheme", "http"), (":path", path)]
-        if authority is not None:
-            fields.append((":authority", authority))
-        stream = stream or self.next_id
-        self.next_id = stream + 2
-        f = F.HeadersFrame(stream, self.encoder.encode(fields + list(extra)))
-        f.flags.add("END_HEADERS")
-        if end:
-            f.flags.add("END_STREAM")
-        return f
-
-    def frame(self):
-        """The next frame, None at the end."""
-        while True:
-            if len(self.buffer) >= 9:
-                f, n = F.Frame.parse_frame_header(memoryview(self.buffer[:9]))
-                if len(self.buffer) >= 9 + n:
-                    body, self.buffer = self.buffer[9:9 + n], self.buffer[9 + n:]
-                    f.parse_body(memoryview(body))
-                    return f
-            try:
-                data = self.s.recv(65536)
-            except (ConnectionResetError, BrokenPipeError):
-                return None
-            if not data:
-                return None
-            self.buffer += data
-
-    def answer(self, stream):
-        """(status, headers, body) or ("reset", code) or ("goaway", code) or None."""
-        headers, body = None, b""
-        while (f := self.frame()) is not None:
-            if isinstance(f, F.GoAwayFrame) and f.error_code:
-                return "goaway", f.error_code
-            if f.stream_id != stream:
-                continue
-            if isinstance(f, F.RstStreamFrame):
-                return "reset", f.error_code
-            if isinstance(f, F.HeadersFrame):
-                headers = dict(self.decoder.decode(f.data))
-            if isinstance(f, F.DataFrame):
-                body += f.data
-                if f.flow_controlled_length:
-                    self.send(F.WindowUpdateFrame(0, window_increment=f.flow_controlled_length))
-            if "END_STREAM" in f.flags:
-                return int(headers[":status"]), headers, body
-        return None
-
-    def ask(self, *args, **kw):
-        f = self.headers(*args, **kw)
-        self.send(f)
-        return self.answer(f.stream_id)
-
-    def end(self):
-        """Read to the end; the last GOAWAY's code, None if the connection just closed."""
-        code = None
-        while (f := self.frame()) is not None:
-            if isinstance(f, F.GoAwayFrame):
-                code = f.error_code
-        return code
+        super().__init__(server.connect(source, timeout=15, rcvbuf=rcvbuf), settings)
 
 
 def window(stream, n):
@@ -249,6 +167,53 @@ def test_header_bombs(server, source):
         assert c.ask(extra=crumbs[:90])[0] == 200
         assert c.ask(extra=[("x", "y" * 3500)] * 20)[0] == 431
     assert server.rss_kib() - rss < 4096
+
+
+@pytest.mark.parametrize("fields,want", [(100, 200), (101, 431), (996, 431), (997, ("goaway", 0xb))])
+def test_where_the_limits_of_a_head_are(server, source, fields, want):
+    """HB5: 100 fields beside the four of the request, 1,000 in all before the connection ends."""
+    with H2(server, source) as c:
+        first = c.encoder.encode([(":method", "GET"), (":scheme", "http"), (":path", "/api/v1/echo"), (":authority", "t"), ("x-a", "b")])
+        f = F.HeadersFrame(1, first + b"\xbe" * (fields - 1))
+        f.flags |= {"END_HEADERS", "END_STREAM"}
+        c.send(f)
+        got = c.answer(1)
+        assert (got if isinstance(want, tuple) else got[0]) == want
+
+
+def bomb_of(path, count, size):
+    """100 heads of `count` references to a field of `size` bytes, just within the limits, for answers that nobody takes."""
+    def make(c):
+        fields = [(":method", "GET"), (":scheme", "http"), (":path", path), (":authority", "t"), ("cookie", "c" * size)]
+        blocks = [c.encoder.encode(fields) + b"\xbe" * (count - 1) for _ in range(2)]
+        return [F.HeadersFrame(2 * i + 1, blocks[i > 0], flags=["END_HEADERS", "END_STREAM"]) for i in range(100)]
+    return make
+
+
+@pytest.mark.skipif("asan" in BUILD.name, reason="its allocator keeps what was freed")
+@pytest.mark.parametrize("name", ["refused", "echo", "slow"])
+def test_memory_of_a_bomb_for_each_connection(start, name):
+    """HB5: less than 2 MiB for each of twenty connections whose streams all hold what they can."""
+    bombs = {"refused": bomb_of("/api/v1/echo", 120, 500), "echo": bomb_of("/api/v1/echo", 99, 560), "slow": bomb_of("/api/v1/slow?ms=60000", 99, 560)}
+    server = start()
+    for i in range(3):  # what the process keeps for good
+        with H2(server, f"127.5.1.{i + 1}") as c:
+            assert c.ask()[0] == 200
+    rss, held = server.rss_kib(), []
+    for i in range(20):
+        c = H2(server, f"127.5.0.{i + 1}", settings={F.SettingsFrame.INITIAL_WINDOW_SIZE: 0})
+        c.send(*bombs[name](c))
+        held.append(c)
+    time.sleep(1)
+    for c in held:
+        c.send(*[window(2 * i + 1, 1) for i in range(100)])
+    time.sleep(1)
+    assert server.counters()["conns"] == 21, "still connected, all of them"
+    each = (server.rss_kib() - rss) / 20
+    print(f"{name}: {each:.0f} KiB each")
+    assert each < 2048
+    for c in held:
+        c.close()
 
 
 @pytest.mark.parametrize("kw", [
@@ -414,3 +379,17 @@ def test_bad_preface_closes(server, source):
     with server.connect(source) as s:
         s.sendall(b"PRI * HTTP/2.0\r\n\r\nXX\r\n\r\n" + b"\0" * 100)
         assert b"HTTP/1.1 200" not in s.recv(1000)
+
+
+def test_a_stalled_answer_dies_after_half_a_minute(start):
+    """HB5 with its number: a stream whose window grows a byte at a time is over after 30 s, drip or not, and with it what it held."""
+    server = start()
+    with H2(server, "127.5.2.1", settings={F.SettingsFrame.INITIAL_WINDOW_SIZE: 0}) as c:
+        begun = time.time()
+        c.send(*[c.headers("/api/v1/big?n=1000000") for _ in range(20)])
+        with pytest.raises(OSError):
+            while time.time() - begun < 60:
+                c.send(*[window(i * 2 + 1, 1) for i in range(20)])
+                time.sleep(0.5)
+        assert time.time() - begun > 25
+    server.wait_for(lambda n: n["fibers"] == 0 and n["conns"] == 1)

@@ -2,8 +2,10 @@
 import base64
 import hashlib
 import os
+import shutil
 import socket
 import struct
+import subprocess
 import time
 
 import pytest
@@ -286,6 +288,29 @@ def test_a_viewer_that_stopped_reading_is_told_why(start):
     with Ws(server, path="/ws/v1/flood", rcvbuf=4096) as w:
         time.sleep(3.5)
         assert w.close_code() == 1013
+
+
+@pytest.fixture
+def silence():
+    """silence(address): nothing from there arrives any more."""
+    rules = []
+
+    def go(address):
+        rule = ["INPUT", "-s", address, "-j", "DROP"]
+        if shutil.which("iptables") is None or subprocess.run(["iptables", "-w", "-I", *rule], capture_output=True).returncode != 0:
+            pytest.skip("no packet filter here")
+        rules.append(rule)
+    yield go
+    for rule in rules:
+        subprocess.run(["iptables", "-w", "-D", *rule], check=True)
+
+
+def test_a_peer_that_vanished_while_something_waits_for_it(start, silence):
+    """WS10: its kernel acknowledges nothing, so it is dead after the heartbeat's time, not after the minute of who only does not read."""
+    server = start({"DF_TEST_WS_PING_MS": "500", "DF_TEST_WS_DEAD_MS": "4000"})
+    with Ws(server, path="/ws/v1/flood", source="127.9.8.7", rcvbuf=4096):
+        silence("127.9.8.7")
+        assert server.wait_for(lambda c: c["wsClosed"] == 1, 20)["wsLastCode"] == 1006
 
 
 def test_heartbeat(start):

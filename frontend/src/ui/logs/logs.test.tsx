@@ -156,7 +156,7 @@ describe("viewer", () => {
     expect(FakeWs.last.url).toContain("/ws/v1/containers/abc/logs?timestamps=true&tail=1000");
     await act(async () => FakeWs.last.onopen?.());
     await say({ type: "logs", items: [{ s: 1, t: "2025-01-01T00:00:00Z", q: 1, l: "hello" }, { s: 2, t: null, q: 2, l: "oh no" }, { s: 1, t: null, q: 2, l: "repeated" }] });
-    await say({ type: "dropped", count: 12 });
+    await say({ type: "gap", dropped: 12 });
     await say({ type: "end", reason: "container stopped" });
     expect(screen.getByText("hello")).toBeTruthy();
     expect(screen.getByText("oh no").closest(".df-log-row")?.classList.contains("stderr")).toBe(true);

@@ -55,7 +55,7 @@ describe("log stream", () => {
   it("shows dropped lines and gaps as rows, and ends with the log", async () => {
     const { states, texts } = setup();
     latest().onopen?.();
-    latest().say({ type: "dropped", count: 1200 });
+    latest().say({ type: "gap", dropped: 1200 });
     latest().say({ type: "gap" });
     latest().say({ type: "end", reason: "container stopped" });
     latest().onclose?.({ code: 1000 });

@@ -110,11 +110,12 @@ export class LogStream {
       case "log":
         if (this.isNew(frame.seq, frame.ts)) this.emit({ kind: frame.stream, time: millis(frame.ts), text: frame.line });
         break;
-      case "dropped":
-        this.emit({ kind: "dropped", time: null, text: `${frame.count.toLocaleString("en")} lines dropped: this viewer was slower than the container` });
-        break;
       case "gap":
-        this.emit({ kind: "gap", time: null, text: "lines are missing here" });
+        if (frame.dropped) {
+          this.emit({ kind: "dropped", time: null, text: `${frame.dropped.toLocaleString("en")} lines dropped: this viewer was slower than the container` });
+        } else {
+          this.emit({ kind: "gap", time: null, text: "lines are missing here" });
+        }
         break;
       case "end":
         this.closed = true;

@@ -18,7 +18,7 @@ static err_t bearer_token(struct xchg *x, struct str v, const char **ret) {
         return ambiguous("the Authorization header must read \"Bearer <token>\"");
     struct str token = str_slice(v, 7, v.n);
     if (token.n > TOKEN_MAX)
-        return ambiguous("the bearer token is too long");
+        return err_new(ERR_TOKEN_INVALID, "the access token is not valid"); /* no token of ours is that long */
     bool illegal = false;
     for (size_t i = 0; i < token.n; i++)
         illegal |= NOT_IN_TOKEN[(unsigned char)token.p[i]];

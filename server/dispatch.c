@@ -170,6 +170,7 @@ static err_t check_body(struct xchg *x, h2o_req_t *req) {
     if (req->entity.len > (raw ? SRV.conf.max_raw_body : SRV.conf.max_body))
         return err_new(ERR_TOO_LARGE, "the body is larger than %zu bytes",
                        raw ? SRV.conf.max_raw_body : SRV.conf.max_body);
+    TRY(check_own_site(x)); /* a form is not told what to send instead */
     if (!raw && !is_json_type(request_header(&x->r, "content-type"), r->method == HTTP_PATCH))
         return err_new(ERR_MEDIA_TYPE, "send application/json in UTF-8");
     x->r.body = str_dup(x->a, str_n(req->entity.base, req->entity.len));

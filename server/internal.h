@@ -195,6 +195,7 @@ bool h2_length_agrees(h2o_req_t *req);
 MUST_CHECK err_t request_fill(struct xchg *x, h2o_req_t *req);
 /* middleware.c */
 err_t middleware_run(struct xchg *x); /* YIELDS; handler included */
+err_t check_own_site(struct xchg *x); /* CSRF for a write that a browser sends from another site */
 /* cors.c */
 bool origin_same(const struct request *r, struct str origin);
 bool origin_cors_allowed(struct str origin);

@@ -18,7 +18,7 @@ static err_t bearer_token(struct xchg *x, struct str v, const char **ret) {
         return ambiguous("the Authorization header must read \"Bearer <token>\"");
     struct str token = str_slice(v, 7, v.n);
     if (token.n > TOKEN_MAX)
-        return ambiguous("the bearer token is too long");
+        return err_new(ERR_TOKEN_INVALID, "the access token is not valid"); /* no token of ours is that long */
     bool illegal = false;
     for (size_t i = 0; i < token.n; i++)
         illegal |= NOT_IN_TOKEN[(unsigned char)token.p[i]];
@@ -92,7 +92,7 @@ static err_t find_credentials(struct xchg *x, bool *ret_our_cookies) {
 /* ---- cross-site requests ---- */
 
 /* Browsers cannot forge Origin, Sec-Fetch-Site or a custom header across sites; programs send none of the first two */
-static err_t check_csrf(struct xchg *x, bool our_cookies) {
+err_t check_own_site(struct xchg *x) {
     if (!is_write(x) || (x->r.route->flags & ROUTE_HOOK))
         return NULL;
     struct str origin = request_header(&x->r, "origin"), site = request_header(&x->r, "sec-fetch-site");
@@ -100,7 +100,13 @@ static err_t check_csrf(struct xchg *x, bool our_cookies) {
         return err_new(ERR_CSRF, "this write comes from another site");
     if (site.n > 0 && !str_eqz(site, "same-origin") && !str_eqz(site, "none") && !origin_cors_allowed(origin))
         return err_new(ERR_CSRF, "this write comes from another site");
-    if (our_cookies && x->cred.kind != CRED_BEARER && !str_eqz(request_header(&x->r, "x-df-csrf"), "1"))
+    return NULL;
+}
+
+static err_t check_csrf(struct xchg *x, bool our_cookies) {
+    TRY(check_own_site(x));
+    bool browser = our_cookies && x->cred.kind != CRED_BEARER && !(x->r.route->flags & ROUTE_HOOK);
+    if (is_write(x) && browser && !str_eqz(request_header(&x->r, "x-df-csrf"), "1"))
         return err_new(ERR_CSRF, "cookie-authenticated writes need the header X-DF-CSRF: 1");
     return NULL;
 }

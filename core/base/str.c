@@ -116,7 +116,7 @@ err_t str_to_i64(struct str s, int64_t min, int64_t max, int64_t *ret) {
     return NULL;
 }
 
-bool str_is_utf8(struct str s) {
+size_t str_utf8_prefix(struct str s) {
     const unsigned char *p = (const unsigned char *)s.p, *end = p + s.n;
     while (p < end) {
         if (end - p >= 8) {
@@ -134,19 +134,21 @@ bool str_is_utf8(struct str s) {
         }
         int more = c >= 0xc2 && c <= 0xdf ? 1 : c >= 0xe0 && c <= 0xef ? 2 : c >= 0xf0 && c <= 0xf4 ? 3 : 0;
         if (more == 0 || end - p <= more)
-            return false;
+            break;
         /* the second byte rules out overlong forms, surrogates and what lies above U+10FFFF */
         unsigned lo = c == 0xe0 ? 0xa0 : c == 0xf0 ? 0x90 : 0x80;
         unsigned hi = c == 0xed ? 0x9f : c == 0xf4 ? 0x8f : 0xbf;
         if (p[1] < lo || p[1] > hi)
-            return false;
+            break;
         for (int i = 2; i <= more; i++)
             if ((p[i] & 0xc0) != 0x80)
-                return false;
+                break;
         p += more + 1;
     }
-    return true;
+    return (size_t)((const char *)p - s.p);
 }
+
+bool str_is_utf8(struct str s) { return str_utf8_prefix(s) == s.n; }
 
 bool mem_eq_ct(const void *a, const void *b, size_t n) {
     const volatile unsigned char *x = a, *y = b;

@@ -36,7 +36,8 @@ bool str_cut(struct str *rest, char sep, struct str *ret_part);
 char *str_lower(struct arena *a, struct str s); /* ASCII */
 /** Whole string is one decimal integer in [min,max]; ERR_INVALID otherwise. No '+', no spaces; leading zeros are fine. */
 MUST_CHECK err_t str_to_i64(struct str s, int64_t min, int64_t max, int64_t *ret);
-bool str_is_utf8(struct str s); /* RFC 3629, no surrogates, NUL allowed */
+bool str_is_utf8(struct str s);       /* RFC 3629, no surrogates, NUL allowed */
+size_t str_utf8_prefix(struct str s); /* bytes of it that are */
 bool str_to_hex(const uint8_t *in, size_t n, char *out /* 2n+1 */);
 bool str_from_hex(struct str s, uint8_t *out /* n/2 */);
 /** RFC 4648; url variant without padding. Results live in `a`. Decoders are strict (padding, trailing bits). */

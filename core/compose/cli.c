@@ -12,9 +12,12 @@ static err_t read_text(const struct cli *l, const char *path, struct str *ret) {
     return compose_read_file(l->cx, path, NULL, ret);
 }
 
-static bool exists(const struct cli *l, const char *path) {
+/** Whether there is such a file. One that is there and cannot be read (a link, too large) is an error, not passed over. */
+static err_t exists(const struct cli *l, const char *path, bool *ret) {
     struct str text;
-    return read_text(l, path, &text) == NULL;
+    err_t e = read_text(l, path, &text);
+    *ret = e == NULL;
+    return e != NULL && !err_is(e, ERR_NOT_FOUND) ? e : NULL;
 }
 
 /** Variables of the caller win over those of the files. */
@@ -30,7 +33,10 @@ static err_t read_env_files(const struct cli *l, const char *dir) {
     for (size_t i = 0; i < l->c->n_env_files; i++)
         TRY(read_env(l, compose_path_join(l->cx->a, l->c->base_dir, l->c->env_files[i]), &vars));
     char *dot = compose_path_join(l->cx->a, dir, ".env");
-    if (l->c->n_env_files == 0 && l->c->dot_env && exists(l, dot))
+    bool there = false;
+    if (l->c->n_env_files == 0 && l->c->dot_env)
+        TRY(exists(l, dot, &there));
+    if (there)
         TRY(read_env(l, dot, &vars));
     for (struct map_entry *e = NULL; (e = map_next(&vars, e)) != NULL;) {
         if (!map_has(&l->env->vars, e->key))
@@ -41,24 +47,32 @@ static err_t read_env_files(const struct cli *l, const char *dir) {
 
 static void add(struct arena *a, compose_names *v, const char *path) { *vec_push(a, v) = path; }
 
-/** Default names in the directory or, going up, in the first parent that has one; with its override file. */
+/** The first of four names that is a file of the directory. */
+static err_t find_one(const struct cli *l, const char *dir, const char *const names[4], compose_names *ret) {
+    for (size_t i = 0; i < 4; i++) {
+        const char *path = compose_path_join(l->cx->a, dir, names[i]);
+        bool there;
+        TRY(exists(l, path, &there));
+        if (!there)
+            continue;
+        add(l->cx->a, ret, path);
+        return NULL;
+    }
+    return NULL;
+}
+
+/** Default names in the directory or, going up as far as the fence, in the first parent that has one; with its override file. */
 static err_t find_default(const struct cli *l, const char *dir, compose_names *ret) {
-    static const char *const names[] = {"compose.yaml", "compose.yml", "docker-compose.yml", "docker-compose.yaml"};
-    static const char *const overrides[] = {"compose.override.yaml", "compose.override.yml",
-                                            "docker-compose.override.yml", "docker-compose.override.yaml"};
+    static const char *const names[4] = {"compose.yaml", "compose.yml", "docker-compose.yml", "docker-compose.yaml"};
+    static const char *const overrides[4] = {"compose.override.yaml", "compose.override.yml",
+                                             "docker-compose.override.yml", "docker-compose.override.yaml"};
     struct arena *a = l->cx->a;
+    const char *root = l->cx->o != NULL ? l->cx->o->root : NULL;
     for (char *d = arena_strdup(a, dir);; d = compose_path_dir(a, d)) {
-        for (size_t i = 0; i < ARRAY_LEN(names) && ret->n == 0; i++) {
-            if (exists(l, compose_path_join(a, d, names[i])))
-                add(a, ret, compose_path_join(a, d, names[i]));
-        }
-        for (size_t i = 0; i < ARRAY_LEN(overrides) && ret->n == 1; i++) {
-            if (exists(l, compose_path_join(a, d, overrides[i])))
-                add(a, ret, compose_path_join(a, d, overrides[i]));
-        }
+        TRY(find_one(l, d, names, ret));
         if (ret->n > 0)
-            return NULL;
-        if (z_eq(d, "/"))
+            return find_one(l, d, overrides, ret);
+        if (z_eq(d, "/") || z_eq(d, root))
             return y_hint(err_new(ERR_NOT_FOUND, "no configuration file provided: not found"), "add a compose.yaml");
     }
 }

@@ -71,7 +71,7 @@ static err_t environment(struct compose_cx *cx, const struct inc *inc, const cha
     }
     if (y_len(files) == 0) {
         err_t e = add_env_file(cx, compose_path_join(cx->a, inc->project_dir, ".env"), inc->node, env, &vars);
-        if (e != NULL && !err_is(e, ERR_NOT_FOUND) && !err_is(e, ERR_PATH_ESCAPE))
+        if (e != NULL && !err_is(e, ERR_NOT_FOUND))
             return e;
     }
     for (struct map_entry *e = NULL; (e = map_next(&vars, e)) != NULL;)

@@ -93,6 +93,21 @@ static bool core_int(struct str s, int64_t *ret) {
     return errno == 0;
 }
 
+/** 0x… and 0o… beyond 64 bits: a float, as decimal numbers of that size are. */
+static bool wide_int(struct str s, double *ret) {
+    bool hex = s.n > 2 && s.p[0] == '0' && s.p[1] == 'x', oct = s.n > 2 && s.p[0] == '0' && s.p[1] == 'o';
+    struct str digits = hex || oct ? str_slice(s, 2, s.n) : STR("");
+    if (digits.n > 400 || !is_digits(digits, hex ? "0123456789abcdefABCDEF" : "01234567"))
+        return false;
+    double v = 0;
+    for (size_t i = 0; i < digits.n; i++) {
+        int c = digits.p[i];
+        v = v * (hex ? 16 : 8) + (c <= '9' ? c - '0' : (c | 0x20) - 'a' + 10);
+    }
+    *ret = v;
+    return true;
+}
+
 static bool core_float(struct str s, double *ret) {
     struct str t = s.p[0] == '-' || s.p[0] == '+' ? str_slice(s, 1, s.n) : s;
     if (str_eqz(t, ".inf") || str_eqz(t, ".Inf") || str_eqz(t, ".INF")) {
@@ -142,7 +157,7 @@ static void resolve_plain(struct y_node *n) {
         n->b = false;
     } else if (core_int(s, &n->i)) {
         n->kind = Y_INT;
-    } else if (core_float(s, &n->d)) {
+    } else if (wide_int(s, &n->d) || core_float(s, &n->d)) {
         n->kind = Y_FLOAT;
     }
 }
@@ -465,11 +480,14 @@ static err_t check_encoding(const struct reader *r, struct str *text) {
         return y_hint(y_error(ERR_INVALID_YAML, &at, NULL, "the file is UTF-16"), "save it as UTF-8");
     if (text->n >= 3 && memcmp(text->p, "\xef\xbb\xbf", 3) == 0)
         *text = str_slice(*text, 3, text->n);
-    const char *nul = text->n > 0 ? memchr(text->p, '\0', text->n) : NULL;
-    if (nul == NULL && str_is_utf8(*text))
+    size_t good = str_utf8_prefix(*text);
+    const char *nul = good > 0 ? memchr(text->p, '\0', good) : NULL;
+    if (nul == NULL && good == text->n)
         return NULL;
-    for (const char *p = text->p; nul != NULL && p < nul; p++)
+    for (const char *p = text->p, *bad = nul != NULL ? nul : text->p + good; p < bad; p++) {
+        at.col = *p == '\n' ? 1 : at.col + ((*p & 0xc0) != 0x80);
         at.line += *p == '\n';
+    }
     return y_hint(y_error(ERR_INVALID_YAML, &at, NULL,
                           nul != NULL ? "control character NUL in the text" : "the file is not UTF-8"),
                   "save it as UTF-8 text");

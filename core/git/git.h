@@ -86,10 +86,6 @@ MUST_CHECK err_t git_files_read(struct git_files *f, const char *path, size_t ma
  * ERR_PATH_ESCAPE for names that no honest tree has ("..", "a/b", ".git"). */
 MUST_CHECK err_t git_list(struct arena *a, const char *mirror_dir, const char *sha, const char *dir, bool recursive,
                           size_t limit, uint64_t deadline, struct git_entry **ret, size_t *ret_n);
-/** YIELDS. Does any path matching `globs` differ between two commits? (NULL from = yes.) */
-MUST_CHECK err_t git_changed(const char *mirror_dir, const char *from, const char *to, const char *const *globs,
-                             size_t n, uint64_t deadline, bool *ret);
-
 /** Normalise a repository path: "./a//b/../c" -> "a/c"; ERR_PATH_ESCAPE when it leaves the repository or is absolute. */
 MUST_CHECK err_t git_path_clean(struct arena *a, const char *path, const char **ret);
 

@@ -25,3 +25,7 @@ MUST_CHECK err_t helper_fetch(struct arena *a, const struct helper_request *req,
 void git_options_once(void);
 /** libgit2's last error of this thread as an err_t; `op` says what was tried. */
 MUST_CHECK err_t git_err(int rc, const char *op);
+/** In the child: HTTP connections lead to the host and port of this request only (which stays where it is). */
+void helper_stream_bind(const struct helper_request *req);
+/** What was refused since, as a sentence; NULL: nothing. */
+const char *helper_stream_refused(void);

@@ -2,7 +2,7 @@
 #include <git2.h>
 #include <stdio.h>
 #include <sys/stat.h>
-#include "core/git/helper.h"
+#include "core/git/object.h"
 
 #define MAX_PACK_BYTES ((size_t)2 << 30)
 #define MAX_PACK_OBJECTS 2000000u
@@ -102,6 +102,8 @@ static void init_callbacks(git_remote_callbacks *cb, struct remote_ctx *ctx) {
 }
 
 static err_t remote_error(struct remote_ctx *ctx, int rc, const char *op) {
+    if (helper_stream_refused())
+        return err_new(ERR_GIT, "%s", helper_stream_refused());
     return ctx->failure ? ctx->failure : git_err(rc, op);
 }
 
@@ -158,6 +160,7 @@ err_t helper_ls_remote(struct arena *a, const struct helper_request *req, struct
     struct remote_ctx ctx = {.a = a, .req = req};
     git_remote *remote = NULL;
     trust_ca(req);
+    helper_stream_bind(req);
     int rc = git_remote_create_detached(&remote, req->url.text);
     if (rc < 0)
         return git_err(rc, "open remote");
@@ -179,6 +182,14 @@ static err_t open_mirror(const char *path, git_repository **ret) {
     return rc < 0 ? git_err(rc, "create mirror") : NULL;
 }
 
+/* Only now: refs to what was refused would make the next fetch believe that it is there. */
+static err_t take_refs(struct remote_ctx *ctx, git_remote *remote, const git_fetch_options *opts) {
+    int rc = git_remote_update_tips(remote, &opts->callbacks, 0, opts->download_tags, NULL);
+    if (rc == 0 && opts->prune == GIT_FETCH_PRUNE)
+        rc = git_remote_prune(remote, &opts->callbacks);
+    return rc < 0 ? remote_error(ctx, rc, "fetch") : NULL;
+}
+
 static err_t fetch_into(struct arena *a, struct remote_ctx *ctx, git_repository *repo) {
     const struct helper_request *req = ctx->req;
     git_remote *remote = NULL;
@@ -196,10 +207,11 @@ static err_t fetch_into(struct arena *a, struct remote_ctx *ctx, git_repository 
     init_callbacks(&opts.callbacks, ctx);
     opts.prune = specs.count == 2 ? GIT_FETCH_PRUNE : GIT_FETCH_NO_PRUNE;
     opts.download_tags = GIT_REMOTE_DOWNLOAD_TAGS_NONE;
-    opts.update_fetchhead = 0;
     opts.follow_redirects = GIT_REMOTE_REDIRECT_NONE;
-    rc = git_remote_fetch(remote, &specs, &opts, NULL);
-    err_t e = rc < 0 ? remote_error(ctx, rc, "fetch") : NULL;
+    rc = git_remote_download(remote, &specs, &opts);
+    err_t e = rc < 0 ? remote_error(ctx, rc, "fetch") : packs_check(a, repo);
+    if (e == NULL)
+        e = take_refs(ctx, remote, &opts);
     git_remote_free(remote);
     return e;
 }
@@ -211,6 +223,7 @@ err_t helper_fetch(struct arena *a, const struct helper_request *req, struct jso
     if (req->mirror == NULL)
         return err_new(ERR_BAD_REQUEST, "fetch without mirror");
     trust_ca(req);
+    helper_stream_bind(req);
     TRY(open_mirror(req->mirror, &repo));
     err_t e = fetch_into(a, &ctx, repo);
     git_repository_free(repo);

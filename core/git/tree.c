@@ -3,6 +3,7 @@
 #include "core/base/vec.h"
 #include "core/base/check.h"
 #include "core/git/job.h"
+#include "core/git/object.h"
 
 #define MAX_MESSAGE KIB(8)
 #define MAX_DEPTH 64
@@ -11,16 +12,12 @@ struct read_in {
     const char *ref, *path;
     size_t max, limit;
     bool recursive;
-    const char *const *globs;
-    size_t nglobs;
-    const char *from;
 };
 struct read_out {
     struct str text;
     const char *oid;
     struct git_commit commit;
     VEC(struct git_entry) entries;
-    bool changed;
 };
 
 static char *oid_text(struct arena *a, const git_oid *oid) {
@@ -30,21 +27,18 @@ static char *oid_text(struct arena *a, const git_oid *oid) {
 
 static bool is_sha(const char *ref) { return strlen(ref) == 40 && strspn(ref, "0123456789abcdef") == 40; }
 
-static err_t lookup_named(struct arena *a, git_repository *repo, const char *ref, git_object **ret) {
+static err_t lookup_named(struct arena *a, git_repository *repo, const char *ref, git_commit **ret) {
     const char *full[] = {ref, arena_printf(a, "refs/heads/%s", ref), arena_printf(a, "refs/tags/%s", ref)};
     for (size_t i = z_starts(ref, "refs/") ? 0 : 1; i < ARRAY_LEN(full); i++) {
-        git_reference *r = NULL;
-        if (git_reference_lookup(&r, repo, full[i]) != 0)
-            continue;
-        int rc = git_reference_peel(ret, r, GIT_OBJECT_COMMIT);
-        git_reference_free(r);
-        return rc < 0 ? git_err(rc, "peel ref") : NULL;
+        git_oid oid;
+        if (git_reference_name_to_id(&oid, repo, full[i]) == 0)
+            return object_commit(repo, &oid, ret);
     }
     return err_new(ERR_NOT_FOUND, "the repository has no branch, tag or commit '%s'", ref);
 }
 
 /* User text never reaches revparse: a full object id or a ref name, nothing else. */
-static err_t commit_open(struct git_job *job, git_repository *repo, const char *ref, git_object **ret) {
+static err_t commit_open(struct git_job *job, git_repository *repo, const char *ref, git_commit **ret) {
     if (!is_sha(ref)) {
         if (!git_ref_valid(ref))
             return err_new(ERR_INVALID, "'%s' is not a legal ref name", ref);
@@ -52,27 +46,25 @@ static err_t commit_open(struct git_job *job, git_repository *repo, const char *
     }
     git_oid oid;
     int rc = git_oid_fromstr(&oid, ref);
-    if (rc == 0)
-        rc = git_object_lookup(ret, repo, &oid, GIT_OBJECT_COMMIT);
-    if (rc == GIT_ENOTFOUND)
+    err_t e = rc < 0 ? git_err(rc, "find commit") : object_commit(repo, &oid, ret);
+    if (e && e->code == ERR_NOT_FOUND)
         return err_new(ERR_NOT_FOUND, "commit %s is not in the repository (rewritten history?)", ref);
-    return rc < 0 ? git_err(rc, "find commit") : NULL;
+    return e;
 }
 
 static err_t tree_open(struct git_job *job, git_repository *repo, const char *ref, git_tree **ret) {
-    git_object *commit = NULL;
+    git_commit *commit = NULL;
     TRY(commit_open(job, repo, ref, &commit));
-    int rc = git_commit_tree(ret, (git_commit *)commit);
-    git_object_free(commit);
-    return rc < 0 ? git_err(rc, "read tree") : NULL;
+    err_t e = object_tree(repo, git_commit_tree_id(commit), ret);
+    git_commit_free(commit);
+    return e;
 }
 
 static err_t resolve_job(struct git_job *job, git_repository *repo) {
     struct read_in *in = job->in;
     struct read_out *out = job->out;
-    git_object *obj = NULL;
-    TRY(commit_open(job, repo, in->ref, &obj));
-    git_commit *c = (git_commit *)obj;
+    git_commit *c = NULL;
+    TRY(commit_open(job, repo, in->ref, &c));
     const git_signature *who = git_commit_author(c);
     struct str message = str_of(git_commit_message(c));
     out->commit = (struct git_commit){
@@ -82,7 +74,7 @@ static err_t resolve_job(struct git_job *job, git_repository *repo) {
         .message = str_z(job->a, str_slice(message, 0, MAX_MESSAGE)),
         .time_ms = (int64_t)git_commit_time(c) * 1000,
     };
-    git_object_free(obj);
+    git_commit_free(c);
     return NULL;
 }
 
@@ -110,8 +102,8 @@ static err_t walk(struct git_job *job, git_repository *repo, git_tree *root, con
             CHECK(git_tree_entry_dup(&found, e) == 0);
         else if (git_tree_entry_type(e) != GIT_OBJECT_TREE)
             err = err_new(ERR_NOT_FOUND, "the commit has no file '%s'", path);
-        else if (git_tree_lookup(&next, repo, git_tree_entry_id(e)) < 0)
-            err = git_err(-1, "read tree");
+        else
+            err = object_tree(repo, git_tree_entry_id(e), &next);
         if (tree != root)
             git_tree_free(tree);
         tree = next;
@@ -267,8 +259,7 @@ static err_t list_tree(struct git_job *job, git_repository *repo, git_tree *tree
         if (kind != GIT_DIR || !in->recursive)
             continue;
         git_tree *sub = NULL;
-        if (git_tree_lookup(&sub, repo, git_tree_entry_id(e)) < 0)
-            return git_err(-1, "read tree");
+        TRY(object_tree(repo, git_tree_entry_id(e), &sub));
         err_t err = list_tree(job, repo, sub, arena_printf(job->a, "%s/", path), depth + 1);
         git_tree_free(sub);
         TRY(err);
@@ -286,43 +277,16 @@ static err_t list_job(struct git_job *job, git_repository *repo) {
         err = list_tree(job, repo, root, "", 0);
     } else {
         err = walk(job, repo, root, in->path, &e);
-        if (err == NULL && git_tree_lookup(&dir, repo, git_tree_entry_id(e)) < 0)
+        if (err == NULL && git_tree_entry_type(e) != GIT_OBJECT_TREE)
             err = err_new(ERR_NOT_FOUND, "'%s' is not a directory", in->path);
+        if (err == NULL)
+            err = object_tree(repo, git_tree_entry_id(e), &dir);
         if (err == NULL)
             err = list_tree(job, repo, dir, "", 0);
     }
     git_tree_entry_free(e);
     git_tree_free(dir);
     git_tree_free(root);
-    return err;
-}
-
-static int on_delta(const git_diff_delta *d, float progress, void *payload) {
-    struct git_job *job = payload;
-    struct read_in *in = job->in;
-    (void)progress;
-    for (size_t i = 0; i < in->nglobs; i++)
-        if (glob_match(str_of(in->globs[i]), str_of(d->new_file.path)) ||
-            glob_match(str_of(in->globs[i]), str_of(d->old_file.path)))
-            return 1;
-    return 0;
-}
-
-static err_t changed_job(struct git_job *job, git_repository *repo) {
-    struct read_in *in = job->in;
-    struct read_out *out = job->out;
-    git_tree *from = NULL, *to = NULL;
-    git_diff *diff = NULL;
-    err_t err = tree_open(job, repo, in->from, &from);
-    if (err == NULL)
-        err = tree_open(job, repo, in->ref, &to);
-    if (err == NULL && git_diff_tree_to_tree(&diff, repo, from, to, NULL) < 0)
-        err = git_err(-1, "compare commits");
-    if (err == NULL)
-        out->changed = git_diff_foreach(diff, on_delta, NULL, NULL, NULL, job) != 0;
-    git_diff_free(diff);
-    git_tree_free(from);
-    git_tree_free(to);
     return err;
 }
 
@@ -387,27 +351,6 @@ err_t git_list(struct arena *a, const char *mirror_dir, const char *sha, const c
     }
     *ret = v;
     *ret_n = out->entries.n;
-    git_job_free(job);
-    return NULL;
-}
-
-err_t git_changed(const char *mirror_dir, const char *from, const char *to, const char *const *globs, size_t n,
-                  uint64_t deadline, bool *ret) {
-    if (from == NULL || n == 0) {
-        *ret = from == NULL || !z_eq(from, to);
-        return NULL;
-    }
-    struct read_in *in;
-    struct git_job *job = new_read(mirror_dir, changed_job, &in);
-    in->ref = arena_strdup(job->a, to);
-    in->from = arena_strdup(job->a, from);
-    const char **copy = arena_new_array(job->a, const char *, n);
-    for (size_t i = 0; i < n; i++)
-        copy[i] = arena_strdup(job->a, globs[i]);
-    in->globs = copy;
-    in->nglobs = n;
-    TRY(git_job_run(job, deadline));
-    *ret = ((struct read_out *)job->out)->changed;
     git_job_free(job);
     return NULL;
 }

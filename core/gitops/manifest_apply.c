@@ -28,7 +28,7 @@ static err_t read_all(struct apply *x, const char *mirror) {
     for (size_t i = 0; i < n; i++) {
         const char *path = arena_printf(x->a, MANIFEST_DIR "/%s", entries[i].path);
         struct str text;
-        if ((entries[i].kind != GIT_FILE && entries[i].kind != GIT_EXEC) || !is_yaml(path))
+        if (entries[i].kind == GIT_DIR || !is_yaml(path))
             continue;
         TRY(git_read(x->a, mirror, x->sha, path, MANIFEST_MAX_BYTES, deadline_in(SECONDS(30)), &text, NULL));
         TRY(manifest_parse(x->a, text, path, &x->apps));

@@ -205,7 +205,9 @@ err_t source_build_paths(struct arena *a, const struct desired_service *s, const
                 &s->service->origin);
         dockerfile = n ? rel + n + 1 : rel;
     }
-    TRY(git_path_clean(a, dockerfile, ret_dockerfile));
+    err_t e = git_path_clean(a, dockerfile, ret_dockerfile);
+    if (e)
+        return at_origin(e, &s->service->origin);
     *ret_context = context;
     return NULL;
 }

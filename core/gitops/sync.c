@@ -193,7 +193,7 @@ static err_t finish_tx(struct pg *tx, void *arg) {
     if (e->error && !z_eq(e->status, "cancelled") && !e->fence)
         TRY(retry_later(tx, s));
     if (e->error == NULL)
-        TRY(approvals_add(tx, s->a, s->app->id, user_of(s), &s->uses));
+        TRY(approvals_add(tx, s->a, s->app->id, job_by(s->job), &s->uses));
     TRY(pg_json_text(tx, s->a, SQL_GITOPS_DEPLOYMENT_EVENT, PG_ARGS(pg_uuid(s->deployment_id)), "deployment", &event));
     TRY(bus_publish(tx, "deployment.finished", s->app->id, "application", s->app->id, event.p));
     TRY(pg_exec(tx, SQL_GITOPS_HISTORY_PURGE, PG_ARGS(pg_uuid(s->app->id), pg_int(s->g->conf.history_limit)), NULL));

@@ -130,25 +130,29 @@ UPDATE repositories SET state = 'error', error = $2::jsonb, failures = failures 
 DELETE FROM applications WHERE id = $1;
 
 -- name: gitops_approvals
-SELECT key, permission, approved_by FROM application_approvals WHERE application_id = $1 ORDER BY approved_by, key LIMIT 512;
+SELECT key, permission, approved_by, approved_token FROM application_approvals WHERE application_id = $1
+ ORDER BY approved_by, approved_token, key LIMIT 512;
 
 -- name: gitops_approve
--- $2: [{key, permission, rule, message}]. The newest 512 are kept.
+-- $2: [{key, permission, rule, message}]; $4: the API token it was done with. The newest 512 are kept.
 WITH given AS (
-    INSERT INTO application_approvals (application_id, key, permission, rule, message, approved_by)
-    SELECT $1::uuid, x->>'key', x->>'permission', x->>'rule', x->>'message', $3::uuid FROM jsonb_array_elements($2::jsonb) x
-    ON CONFLICT (application_id, key, approved_by) DO UPDATE SET approved_at = now()
+    INSERT INTO application_approvals (application_id, key, permission, rule, message, approved_by, approved_token)
+    SELECT $1::uuid, x->>'key', x->>'permission', x->>'rule', x->>'message', $3::uuid, $4::uuid FROM jsonb_array_elements($2::jsonb) x
+     WHERE $4::uuid IS NULL OR EXISTS (SELECT FROM api_tokens WHERE id = $4::uuid AND revoked_at IS NULL)
+    ON CONFLICT (application_id, key, approved_by, coalesce(approved_token, '00000000-0000-0000-0000-000000000000'))
+    DO UPDATE SET approved_at = now()
 ), others AS ( -- the statement sees them as they were before it
-    SELECT key, approved_by, row_number() OVER (ORDER BY approved_at DESC, key) AS n FROM application_approvals
-     WHERE application_id = $1::uuid AND NOT (approved_by = $3::uuid AND key IN (SELECT x->>'key' FROM jsonb_array_elements($2::jsonb) x))
+    SELECT ctid, row_number() OVER (ORDER BY approved_at DESC, key) AS n FROM application_approvals
+     WHERE application_id = $1::uuid AND NOT (approved_by = $3::uuid AND approved_token IS NOT DISTINCT FROM $4::uuid
+                                              AND key IN (SELECT x->>'key' FROM jsonb_array_elements($2::jsonb) x))
 )
-DELETE FROM application_approvals p USING others o WHERE p.application_id = $1::uuid AND p.key = o.key AND p.approved_by = o.approved_by
-   AND o.n > 512 - jsonb_array_length($2::jsonb);
+DELETE FROM application_approvals p USING others o WHERE p.ctid = o.ctid AND o.n > 512 - jsonb_array_length($2::jsonb);
 
 -- name: gitops_approvals_list
 SELECT coalesce(json_agg(json_build_object('permission', p.permission, 'rule', p.rule, 'message', p.message, 'approvedBy',
-         json_build_object('id', u.id, 'name', u.username), 'approvedAt', df_time(p.approved_at)) ORDER BY p.approved_at DESC, p.key), '[]')::text
-  FROM application_approvals p JOIN users u ON u.id = p.approved_by WHERE p.application_id = $1;
+         json_build_object('id', u.id, 'name', u.username), 'token', CASE WHEN t.id IS NOT NULL THEN json_build_object('id', t.id, 'name', t.name) END,
+         'approvedAt', df_time(p.approved_at)) ORDER BY p.approved_at DESC, p.key), '[]')::text
+  FROM application_approvals p JOIN users u ON u.id = p.approved_by LEFT JOIN api_tokens t ON t.id = p.approved_token WHERE p.application_id = $1;
 
 -- name: gitops_approvals_withdraw
 DELETE FROM application_approvals WHERE application_id = $1;

@@ -81,6 +81,49 @@ def test_what_waited_too_long_is_not_done(owner, docker, make_app, act):
     assert owner.get(f"/applications/{app['id']}/deployments")["items"] == []
 
 
+def narrow_token(owner, person, robot):
+    sql(owner.server, "UPDATE api_tokens SET scopes = '[\"application:read\", \"application:sync\"]' WHERE id = %s", robot.id)
+
+
+def move_token(owner, person, robot):
+    other = owner.make("/organizations", {"name": unique("org")})
+    sql(owner.server, "UPDATE api_tokens SET scope_id = %s WHERE id = %s", other["id"], robot.id)
+
+
+def approvals(owner, app):
+    return owner.get(f"/applications/{app['id']}/approvals")["items"]
+
+
+def auto_sync(owner, app, repo, message):
+    """A commit that only automatic syncs deploy: the environment of the container afterwards, or the code of the refusal."""
+    commit = repo.commit({"compose.yaml": DANGEROUS + f"    environment: {{MESSAGE: {message}}}\n"}, message)
+    owner.post(f"/applications/{app['id']}/refresh")
+
+    def outcome():
+        made = [d for d in owner.get(f"/applications/{app['id']}/deployments")["items"] if d["commit"]["sha"] == commit]
+        return made and (made[0]["status"] == "succeeded" or made[0]["status"] == "failed" and made[0]["error"]["code"])
+    return until(outcome, seconds=60, what="deployment or refusal")
+
+
+@pytest.mark.parametrize("act", [revoke_token, expire_token, narrow_token, move_token])
+def test_what_a_token_approved_ends_with_the_token(owner, docker, make_app, repo, act):
+    """An automatic sync may use again what a token deployed, as long as that token could deploy it itself."""
+    app, _ = make_app({"compose.yaml": DANGEROUS}, syncPolicy={"automated": True})
+    robot = token_of(owner, "application:read", "application:sync", "container:host-namespaces")
+    ended(owner, robot.post(f"/applications/{app['id']}/sync", {}))
+    (approval,) = approvals(owner, app)
+    assert approval["token"]["id"] == robot.id and approval["approvedBy"]["name"] == "admin@localhost"
+    assert auto_sync(owner, app, repo, "while it is valid") is True
+    act(owner, owner, robot)
+    assert auto_sync(owner, app, repo, "afterwards") == "POLICY_VIOLATION"
+    if act is revoke_token:
+        assert approvals(owner, app) == []
+    # A person's own approval stands beside the token's, and does not end with it.
+    ended(owner, owner.post(f"/applications/{app['id']}/sync", {}))
+    assert [a["token"] for a in approvals(owner, app) if a["token"] is None] == [None]
+    assert auto_sync(owner, app, repo, "by the person") is True
+
+
 def test_a_rollback_needs_the_right_to_roll_back(owner, docker, make_app):
     app, _ = make_app()
     ended(owner, owner.post(f"/applications/{app['id']}/sync", {}))

@@ -214,15 +214,18 @@ def test_a_credential_stays_with_its_host(owner, repo, https, authority, make_re
     polled(owner, good)
 
 
-def test_a_redirect_to_another_host_is_not_followed(owner, repo, https, authority, make_repository):
-    """SR3: nothing is asked of the other host, with a credential or without."""
+@pytest.mark.parametrize("host", ["localhost", "127.0.0.1"])
+def test_a_redirect_to_another_server_is_not_followed(owner, repo, https, authority, make_repository, host):
+    """SR3: nothing is asked of another host or port, with a credential or without."""
     repo.commit({"compose.yaml": SERVICE})
     ca = (authority / "ca.pem").read_text()
     target, server = https(), https()
-    server.elsewhere = target.url.replace("localhost", "127.0.0.1")
+    server.elsewhere = target.url.replace("localhost", host)
     r = make_repository(url=server.url, tlsCa=ca)
     error = polled(owner, r, "error")["error"]
     assert error["code"] == "GIT_ERROR" and "redirect" in error["message"]
+    if host == "localhost":
+        assert f"redirects to localhost port {target.server_address[1]}" in error["message"]
     assert server.seen and target.seen == []
 
 

@@ -3,7 +3,7 @@ import random
 
 import pytest
 
-from conftest import PLATFORM, code, make_org, make_user, unique
+from conftest import PLATFORM, code, enter, make_org, make_user, unique
 
 
 def role_of(admin, *permissions, inherits=(), **kw):
@@ -51,16 +51,43 @@ def test_role_cycles(admin):
     a = role_of(admin, "project:read")
     b = role_of(admin, inherits=[a["name"]])
     c = role_of(admin, inherits=[b["name"]])
-    for inherits in ([c["name"]], [a["name"]], [b["id"]]):
+    for inherits in ([c["name"]], [b["name"]], [a["name"]], [b["id"]], ["viewer", c["name"]]):
         r = admin.put(f"/roles/{a['id']}", {"name": a["name"], "inherits": inherits}, 1)
-        assert r.status_code in (409, 422), (inherits, r.text)
-        assert r.status_code == 422 or code(r) == "CONFLICT"
+        assert r.status_code == 409 and code(r) == "CONFLICT" and "itself" in r.text, (inherits, r.text)
+    for inherits in ([c["name"].upper()], [c["name"] + " "], ["*"]):
+        assert admin.put(f"/roles/{a['id']}", {"name": a["name"], "inherits": inherits}, 1).status_code == 422
+    assert admin.get(f"/roles/{a['id']}")["version"] == 1
 
 
-@pytest.mark.parametrize("name", ["Root", "root ", " root", "*", "+", "a/b", "a.b", "", "x" * 64, "-a", "a-", "rôle", "a\u0000b", "owner\n"])
-def test_role_names(admin, name):
-    """RB7"""
-    assert admin.post("/roles", {"name": name, "permissions": []}).status_code in (400, 422)
+NAMES = ["Root", "ROOT", "root ", " root", "*", "+", "/", "a/b", "a.b", "", "x" * 64, "-a", "a-", "rôle", "owner\n", "a b", "..", "%2e", "a%2fb", "{a}", "a:b",
+         "root\u00a0", "\uff52oot", "\u0430dmin", "ro\u200bot"]
+
+
+def test_names_that_rules_are_made_of(admin, org):
+    """RB7: [a-z0-9-], at most 63, for all that roles, policies and paths call by name."""
+    in_org, in_project = {"organizationId": org["org"]["id"]}, {"projectId": org["project"]["id"]}
+    kinds = {"/roles": {"permissions": []}, "/organizations": {"displayName": "x"}, "/teams": in_org, "/projects": in_org, "/folders": in_project,
+             "/repositories": {"url": "https://git.example.test/a.git", **in_project}, "/nodes": {"url": "tcp://127.0.0.1:1"}}
+    for path, body in kinds.items():
+        for name in NAMES:
+            r = admin.post(path, {**body, "name": name})
+            assert r.status_code == 422 and r.json()["error"]["field"] == "/name", (path, name, r.text)
+        assert admin.post(path, {**body, "name": "a\u0000b"}).status_code == 400
+    assert not [r for r in admin.all("/roles") if r["name"] in NAMES]
+
+
+def test_names_of_people_are_folded_once(admin):
+    """RB7: another spelling is the same account, at its making and at its door."""
+    name, password = unique("Root").title(), "a phrase of some length 7"
+    made = admin.make("/users", {"username": name, "email": f"{name}@example.test", "password": password, "mustChangePassword": False})
+    assert made["username"] == name.lower()
+    for other in (name, name.upper(), name.lower()):
+        r = admin.post("/users", {"username": other, "email": f"{unique()}@example.test", "password": password})
+        assert r.status_code == 409 and r.json()["error"]["field"] == "/username", r.text
+    for other in (name + " ", " " + name, name + "\u00a0", "*", "+", "a/b", "\uff32oot", "-a"):
+        r = admin.post("/users", {"username": other, "email": f"{unique()}@example.test", "password": password})
+        assert r.status_code == 422 and r.json()["error"]["field"] == "/username", (other, r.text)
+    assert enter(admin.server, name.upper(), password).user["id"] == made["id"]
 
 
 def test_role_bodies(admin):

@@ -4,6 +4,7 @@ import concurrent.futures
 import hashlib
 import hmac
 import json
+import socketserver
 import time
 
 import httpx
@@ -12,6 +13,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 
 from conftest import PLATFORM, Api, code, enter, make_org, make_user, unique
+from keyring import signing_key
 
 
 def b64(data):
@@ -103,6 +105,114 @@ def test_a_changed_payload_is_refused(server, user):
     head, body, signature = parts(token)
     for change in ({"sub": "00000000-0000-0000-0000-000000000000"}, {"mcp": False, "epoch": 999}, {"exp": 2**40}, {"exp": "9999999999"}):
         assert refused(server, f"{b64(head)}.{b64({**body, **change})}.{signature}")
+
+
+# ---- TK1 - TK4 with the server's own signature: nothing but the form is wrong ----------------------------------
+
+@pytest.fixture(scope="module")
+def forge(server, db):
+    """forge(header, claims) -> token; both may be text, for what a dict cannot say."""
+    _, key = signing_key(server, db)
+    text = lambda part: b64(part if isinstance(part, dict) else part.encode())
+
+    def make(header, claims):
+        signed = f"{text(header)}.{text(claims)}"
+        return f"{signed}.{b64(key.sign(signed.encode()))}"
+
+    return make
+
+
+def denied(server, token, why="TOKEN_INVALID"):
+    r = me(server, token)
+    assert r.status_code == 401 and code(r) == why, (r.text, token[:200])
+    assert httpx.get(server.url + "/api/v1/auth/me", headers={"Cookie": f"df_session={token}"}).status_code == 401, token[:200]
+
+
+def test_the_forge_is_good(server, user, forge):
+    u = user()
+    head, claims, _ = parts(u.token)
+    assert me(server, forge(head, claims)).json() == u.get("/auth/me")
+    assert me(server, forge({**head, "x-own": 1}, {**claims, "own": [1]})).status_code == 200
+
+
+def test_a_header_says_nothing_new(server, user, forge):
+    """TK1, TK2: signed by the server, and yet."""
+    head, claims, _ = parts(user().token)
+    for alg in ("none", "nOnE", "NONE", "", "HS256", "HS512", "RS256", "PS256", "PS384", "ES256", "ES256K", "Ed25519", "Ed448", "eddsa", "EdDSA ", None, 0, ["EdDSA"]):
+        denied(server, forge({**head, "alg": alg}, claims))
+    with socketserver.TCPServer(("127.0.0.1", 0), None) as trap:
+        trap.timeout = 0
+        asked = []
+        trap.process_request = lambda request, client: asked.append(client)
+        url = f"http://127.0.0.1:{trap.server_address[1]}/jwks.json"
+        for extra in ({"jku": url}, {"x5u": url}, {"jwk": {"kty": "OKP", "crv": "Ed25519", "x": "A" * 43}}, {"jwk": None}, {"x5c": []},
+                      {"crit": ["exp"]}, {"crit": []}, {"crit": ["unheard-of"], "unheard-of": 1}, {"b64": False, "crit": ["b64"]}, {"b64": False},
+                      {"b64": True}, {"zip": "DEF"}, {"enc": "A256GCM"}, {"typ": "JWT"}, {"typ": None}, {"typ": "refresh+jwt"}, {"typ": "AT+JWT"}):
+            denied(server, forge({**head, **extra}, claims))
+        trap.handle_request()
+        assert asked == []
+    for kid in ("", None, 7, True, [head["kid"]], "../../keys/root.key", "/dev/null", "' OR '1'='1", "x' UNION SELECT 1 --", head["kid"].upper(), head["kid"] + " ",
+                head["kid"] + "\0", "%" + head["kid"], "k" * 2000, "k" * 10240):
+        if kid != head["kid"]:
+            denied(server, forge({**head, "kid": kid}, claims))
+    for name in ("alg", "kid", "typ"):
+        denied(server, forge({k: v for k, v in head.items() if k != name}, claims))
+
+
+def test_what_is_said_twice_is_not_believed(server, user, forge):
+    """TK2"""
+    head, claims, _ = parts(user().token)
+    doubled = lambda members, name, value: json.dumps(members)[:-1] + f', "{name}": {json.dumps(value)}}}'
+    for name in ("alg", "kid", "typ"):
+        denied(server, forge(doubled(head, name, head[name]), claims))
+    for name in ("sub", "sid", "exp", "iss", "aud", "epoch", "mcp"):
+        denied(server, forge(head, doubled(claims, name, claims[name])))
+    denied(server, forge(head, json.dumps(claims).replace('"sub"', '"s\\u0075b": "x", "sub"', 1)))
+    for text in ("", "{", "[]", "null", '"x"', json.dumps(claims) + "{}", json.dumps(claims).replace("{", "{,", 1), "[" * 500 + "]" * 500):
+        denied(server, forge(head, text))
+    denied(server, forge(head, {**claims, "pad": "x" * 5000}))
+
+
+def test_base64_has_one_form(server, user, forge):
+    """TK1"""
+    token = forge(*parts(user().token)[:2])
+    head, body, signature = token.split(".")
+    assert me(server, token).status_code == 200
+    last = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+    other = signature[:-1] + last[last.index(signature[-1]) ^ 1]  # the same bytes, other unused bits
+    for bad in (f"{head}=.{body}.{signature}", f"{head}.{body}=.{signature}", f"{token}=", f"{token}==", f"{head}.{body}.{other}",
+                f"{head}.{body}.{signature}.", f"{head}..{signature}", f"{head}.{body}.", f"{head}.{body}", f"{head}.{body}.{signature[:-2]}",
+                f"{head}.{body}.{b64(b'0' * 64)}"):
+        denied(server, bad)
+    r = me(server, f"{head}.{body}.{signature[:40]}\t{signature[40:]}")
+    assert r.status_code == 400 and code(r) == "AMBIGUOUS_CREDENTIALS"
+
+
+def test_times_are_integers_with_thirty_seconds_of_grace(server, user, forge):
+    """TK4"""
+    head, claims, _ = parts(user().token)
+    raw = json.dumps({k: v for k, v in claims.items() if k not in ("exp", "nbf", "iat")})[:-1]
+    now = int(time.time())
+    for value in (f"{now}.0", f"{now + 100}.5", f"{(now + 100) / 1e9}e9", f'"{now + 100}"', "-1", "1e400", "1e3", "null", "true", "[]", "{}", "9223372036854775808",
+                  "99999999999999999999", "253402300800"):
+        denied(server, forge(head, f'{raw}, "exp": {value}}}'))
+        for name in ("nbf", "iat"):
+            denied(server, forge(head, f'{raw}, "exp": {now + 100}, "{name}": {value}}}'))
+    denied(server, forge(head, raw + "}"))
+    base = {k: v for k, v in claims.items() if k not in ("exp", "nbf", "iat")}
+    for early, late, status in ((20, None, 200), (60, None, 401), (None, 20, 200), (None, 60, 401)):
+        now = int(time.time())
+        if early:  # the issuer's clock is ahead
+            for name in ("nbf", "iat"):
+                token = forge(head, {**base, "exp": now + 300, name: now + early})
+                assert me(server, token).status_code == status
+                if status == 401:
+                    denied(server, token)
+        else:
+            token = forge(head, {**base, "exp": now - late})
+            assert me(server, token).status_code == status
+            if status == 401:
+                denied(server, token, "TOKEN_EXPIRED")
 
 
 # ---- TK5: other things are not access tokens ---------------------------------------------------------

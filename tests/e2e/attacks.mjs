@@ -8,9 +8,21 @@ const ensure = (value, text) => {
   if (!value) throw new Error(text);
 };
 
-const EVIL = (target) => `<!doctype html><title>elsewhere</title>
-<form id="f" method="post" enctype="text/plain" action="${target}/api/v1/organizations"><input name='{"name":"forged","displayName":"' value='"}'></form>
-<form id="l" method="post" enctype="text/plain" action="${target}/api/v1/auth/login"><input name='{"username":"x","password":"' value='"}'></form>`;
+// A form can't send JSON, but text that reads as JSON; the other encodings are tried for what a careless server makes of them.
+const ENCODINGS = ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data"];
+const TARGETS = {
+  organizations: '{"name":"forged","displayName":"',
+  "auth/login": '{"username":"x","password":"',
+  "auth/refresh": '{"x":"',
+  "auth/logout": '{"x":"',
+};
+const EVIL = (target) =>
+  `<!doctype html><title>elsewhere</title>` +
+  Object.entries(TARGETS)
+    .flatMap(([path, name]) =>
+      ENCODINGS.map((e) => `<form id="${path} ${e}" method="post" enctype="${e}" action="${target}/api/v1/${path}"><input name='${name}' value='"}'></form>`),
+    )
+    .join("");
 
 export async function attacks({ server, browser, page, step, problems }) {
   await server.login();
@@ -56,32 +68,41 @@ export async function attacks({ server, browser, page, step, problems }) {
   const other = await browser.newPage();
   const organizations = async () => (await server.call("GET", "/organizations?limit=100")).items.length;
   const before = await organizations();
-  await step("FE3 a form of another origin is refused", async () => {
-    await other.goto(elsewhere);
-    const [answer] = await Promise.all([other.waitForResponse((r) => r.request().method() === "POST"), other.evaluate(() => document.getElementById("f").submit())]);
-    ensure([403, 415].includes(answer.status()), `organizations answered ${answer.status()}`);
-    await other.waitForURL(/organizations/);
-    ensure((await organizations()) === before, "the forged organization exists");
-    if (answer.status() === 403) ensure(/CSRF/.test(await answer.text()), "403 without CSRF");
-  });
-  await step("FE3 a login form of another origin is refused", async () => {
-    await other.goto(elsewhere);
-    const [answer] = await Promise.all([other.waitForResponse((r) => r.request().method() === "POST"), other.evaluate(() => document.getElementById("l").submit())]);
-    await other.waitForURL(/auth\/login/);
-    ensure([403, 415].includes(answer.status()), `login answered ${answer.status()}`);
-  });
+  for (const [kind, origin] of Object.entries({ "another port, the same site": elsewhere, "another site": elsewhere.replace("127.0.0.1", "localhost") })) {
+    await step(`FE3 forms of another origin (${kind}) are 403 CSRF: writes, login, refresh, logout`, async () => {
+      for (const path of Object.keys(TARGETS))
+        for (const encoding of ENCODINGS) {
+          await other.goto(origin);
+          const posted = other.waitForResponse((r) => r.request().method() === "POST");
+          const [answer] = await Promise.all([posted, other.evaluate((id) => document.getElementById(id).submit(), `${path} ${encoding}`)]);
+          await other.waitForURL(`**/api/v1/${path}`);
+          const shown = await other.locator("body").innerText();
+          ensure(answer.status() === 403 && /"CSRF/.test(shown), `${path} as ${encoding}: ${answer.status()} ${shown.slice(0, 120)}`);
+          ensure(!(await answer.allHeaders())["set-cookie"], `${path} as ${encoding} set a cookie`);
+        }
+      ensure((await organizations()) === before, "the forged organization exists");
+      ensure(await page.evaluate(() => fetch("/api/v1/auth/me").then((r) => r.ok)), "the session ended");
+    });
+  }
   await step("FE3 fetch of another origin reads and changes nothing", async () => {
-    await other.goto(elsewhere);
-    const result = await other.evaluate(async (target) => {
+    const tries = async () => other.evaluate(async (target) => {
       const tried = {};
       const attempt = async (name, path, init) => (tried[name] = await fetch(target + path, { credentials: "include", ...init }).then((r) => `${r.type} ${r.status}`, () => "refused"));
       await attempt("read", "/api/v1/auth/me", {});
       await attempt("json", "/api/v1/organizations", { method: "POST", headers: { "Content-Type": "application/json", "X-DF-CSRF": "1" }, body: '{"name":"forged2","displayName":"f"}' });
       await attempt("plain", "/api/v1/organizations", { method: "POST", headers: { "Content-Type": "text/plain" }, body: '{"name":"forged3","displayName":"f"}' });
       await attempt("delete", "/api/v1/auth/sessions/x", { method: "DELETE", headers: { "X-DF-CSRF": "1" } });
+      // Sent without asking first: only the server can refuse it. (That the answer may not even be held is its resource policy.)
+      await attempt("opaque", "/api/v1/organizations", { method: "POST", mode: "no-cors", headers: { "Content-Type": "text/plain" }, body: '{"name":"forged6","displayName":"f"}' });
+      await attempt("opaque logout", "/api/v1/auth/logout", { method: "POST", mode: "no-cors" });
       return tried;
     }, BASE_URL);
-    ensure(Object.values(result).every((r) => r === "refused"), JSON.stringify(result));
+    for (const origin of [elsewhere, elsewhere.replace("127.0.0.1", "localhost")]) {
+      await other.goto(origin);
+      const result = await tries();
+      ensure(Object.values(result).every((r) => r === "refused"), JSON.stringify(result));
+    }
+    ensure(await page.evaluate(() => fetch("/api/v1/auth/me").then((r) => r.ok)), "the session ended");
     ensure((await organizations()) === before, "a forged organization exists");
     problems.length = 0; // the browser reports what it refused, as it should
   });
@@ -154,7 +175,18 @@ export async function leaving({ page, step }) {
     await page.getByRole("menuitem", { name: "Sign out" }).click();
     ensure(/cache|storage|cookies/.test((await (await out).allHeaders())["clear-site-data"] ?? ""), "no Clear-Site-Data");
     await page.waitForURL(/\/login/);
-    await page.goBack();
-    await page.waitForURL(/\/login/);
+    for (let i = 0; i < 3; i++) {
+      await page.goBack().catch(() => null);
+      await page.waitForURL(/\/login/);
+      ensure(!/shop|Sign out/.test(await page.locator("body").innerText()), "the page of before is shown");
+    }
+    ensure((await page.evaluate(() => fetch("/api/v1/auth/me").then((r) => r.status))) === 401, "the session lives on");
+  });
+  await step("FE3 every kind of answer forbids framing, and what has content is not stored", async () => {
+    for (const path of ["/", "/applications", "/api/v1/auth/me", "/api/v1/nothing", "/health/live", "/x;y"]) {
+      const { headers } = await fetch(BASE_URL + path);
+      ensure(/frame-ancestors 'none'/.test(headers.get("content-security-policy") ?? ""), `${path}: ${headers.get("content-security-policy")}`);
+      ensure(/no-store|no-cache/.test(headers.get("cache-control") ?? ""), `${path}: ${headers.get("cache-control")}`);
+    }
   });
 }

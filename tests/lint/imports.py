@@ -11,8 +11,11 @@ import sys
 # function (whole name) -> objects that may import it; none: nobody may
 ALLOWED = [
     # Connections leave through core/async, where deadlines, address rules and TLS are; names resolve in its thread.
-    (r"connect|sendto|socket|res_n?query|gethostby\w+", ()),
-    (r"getaddrinfo|uv_getaddrinfo", ("core_async/dns",)),
+    # (The Git helper is a process of its own without a loop, and talks to one host and port.)
+    (r"connect|socket", ("core_git/helper_stream",)),
+    (r"sendto|res_n?query|gethostby\w+", ()),
+    (r"getaddrinfo", ("core_async/dns", "core_git/helper_stream")),
+    (r"uv_getaddrinfo", ("core_async/dns",)),
     (r"uv_(tcp|pipe|udp)_connect\d?", ("core_async/stream_uv",)),
     # Children are made in one place, without a shell.
     (r"uv_spawn", ("core_async/proc",)),

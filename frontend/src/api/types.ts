@@ -328,6 +328,7 @@ export interface Approval {
   rule: string;
   message: string;
   approvedBy: { id: string; name: string };
+  token: { id: string; name: string } | null;
   approvedAt: string;
 }
 

@@ -174,6 +174,63 @@ static void test_errors(void **state) {
     assert_string_equal(detail(e, "file"), "f.yaml");
 }
 
+/* One encoding: what is none of it is named with its place, whatever it looks like. */
+static void test_encodings(void **state) {
+    (void)state;
+    static const struct {
+        struct str text;
+        const char *at; /* NULL: good */
+    } rows[] = {
+        {STR("\xef\xbb\xbf"
+             "a: 1\n"),
+         NULL},
+        {STR("\xff\xfe"
+             "a\0:\0 \0001\0\n\0"),
+         "1:1: the file is UTF-16"},
+        {STR("\xfe\xff"
+             "\0a\0:\0 \0001\0\n"),
+         "1:1: the file is UTF-16"},
+        {STR("a\0:\0 \0001\0\n\0"), "1:2: control character NUL"},
+        {STR("\0a\0:\0 \0001\0\n"), "1:1: control character NUL"},
+        {STR("\xff\xfe\0\0a\0\0\0"), "1:1: the file is UTF-16"},
+        {STR("\0\0\xfe\xff\0\0\0a"), "1:1: control character NUL"},
+        {STR("a: 1\nb: caf\xe9\n"), "2:7: the file is not UTF-8"},
+        {STR("a: caf\xc3\xa9 \xe9\n"), "1:9: the file is not UTF-8"},
+        {STR("a: \xed\xa0\x80\n"), "1:4: the file is not UTF-8"},
+        {STR("a: \xc0\x80\n"), "1:4: the file is not UTF-8"},
+        {STR("a: \xf4\x90\x80\x80\n"), "1:4: the file is not UTF-8"},
+        {STR("a: \xe2\x82"), "1:4: the file is not UTF-8"},
+        {STR("a: b\n \0"), "2:2: control character NUL"},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        struct yaml_docs docs;
+        err_t e = yaml_parse(T, rows[i].text, "f.yaml", NULL, &docs);
+        if (rows[i].at == NULL) {
+            assert_null(e);
+            assert_int_equal(y_get(docs.v[0], "a")->line, 1);
+            continue;
+        }
+        assert_non_null(e);
+        assert_int_equal(e->code, ERR_INVALID_YAML);
+        if (!z_starts(e->message, arena_printf(T, "f.yaml:%s", rows[i].at)))
+            fail_msg("row %zu: %s", i, e->message);
+    }
+}
+
+/* A tab is no indentation: between tokens it is white space, before a key it is an error where it stands. */
+static void test_tabs(void **state) {
+    (void)state;
+    static const struct bad rows[] = {
+        {"a:\n\tb: 1\n", ERR_INVALID_YAML, "2:1"},         {"\ta: 1\n", ERR_INVALID_YAML, "1:1"},
+        {"a:\n  b: 1\n\tc: 2\n", ERR_INVALID_YAML, "3:1"}, {"a:\n-\t- b\n", ERR_INVALID_YAML, NULL},
+        {"a: |\n\tb\n", ERR_INVALID_YAML, "2:1"},          {"- a\n\t- b\n", ERR_INVALID_YAML, "2:1"},
+    };
+    check_bad(rows, ARRAY_LEN(rows));
+    assert_string_equal(y_get_str(parse("a:\tb\n"), "a"), "b");
+    assert_string_equal(y_get_str(parse("a: b\t# c\n"), "a"), "b");
+    assert_string_equal(y_get_str(parse("a: \"b\tc\"\n"), "a"), "b\tc");
+}
+
 static err_t parse_limits(const char *text, size_t n) {
     struct yaml_docs docs;
     return yaml_parse(T, str_n(text, n), "f.yaml", NULL, &docs);
@@ -269,8 +326,8 @@ static void test_write(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        TEST(test_scalars), TEST(test_places),  TEST(test_merge_keys), TEST(test_large_map),
-        TEST(test_errors),  TEST(test_budgets), TEST(test_documents),  TEST(test_write),
+        TEST(test_scalars),   TEST(test_places), TEST(test_merge_keys), TEST(test_large_map), TEST(test_errors),
+        TEST(test_encodings), TEST(test_tabs),   TEST(test_budgets),    TEST(test_documents), TEST(test_write),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

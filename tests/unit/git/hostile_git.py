@@ -2,12 +2,15 @@
 
 LOG gets a line "PORT PATH AUTHORIZATION" for each request, for the test to see who was told what.
 """
+import functools
 import http.server
 import os
 import struct
 import sys
 import threading
 import zlib
+
+import hostile_pack
 
 OID = "1" * 40
 log = open(sys.argv[1], "w", buffering=1)
@@ -18,13 +21,18 @@ def pkt(data):
     return b"%04x" % (len(data) + 4) + data
 
 
-def advertisement(service=b"# service=git-upload-pack\n"):
-    return (pkt(service) + b"0000" + pkt(f"{OID} HEAD\0side-band-64k ofs-delta symref=HEAD:refs/heads/main\n")
-            + pkt(f"{OID} refs/heads/main\n") + b"0000")
+def advertisement(oid=OID):
+    return (pkt("# service=git-upload-pack\n") + b"0000" + pkt(f"{oid} HEAD\0side-band-64k ofs-delta symref=HEAD:refs/heads/main\n")
+            + pkt(f"{oid} refs/heads/main\n") + b"0000")
 
 
 def pack(count, body=b""):
     return b"PACK" + struct.pack(">II", 2, count) + body
+
+
+@functools.cache
+def base():
+    return hostile_pack.make("base")
 
 
 # What follows a good advertisement: the answer to git-upload-pack, after NAK.
@@ -33,6 +41,14 @@ PACKS = {
     "zlib": [pkt(b"\x01" + pack(1, b"\x95\x0a" + zlib.compress(b"x" * 100)[:5])), b"0000"],
     "garbage": [pkt(b"\x01" + b"not a pack at all" * 100), b"0000"],
     "fatal": [pkt(b"\x03" + b"no, and here is why\x1b[2J\n"), b"0000"],
+}
+
+
+# Where a request for refs is sent on to: another port, this port by another name, another place of this server.
+AWAY = {
+    "redirect": lambda: f"http://127.0.0.1:{other.server_port}",
+    "rename": lambda: f"http://localhost:{first.server_port}",
+    "moved": lambda: f"http://127.0.0.1:{first.server_port}",
 }
 
 
@@ -72,9 +88,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
         trick = self.path.split("/")[1]
         log.write(f"{self.server.server_port} {self.path} {self.headers.get('Authorization', '-')}\n")
-        if trick == "redirect":
+        if trick in AWAY:
             self.send_response(302)
-            self.send_header("Location", f"http://127.0.0.1:{other.server_port}/private/info/refs?service=git-upload-pack")
+            self.send_header("Location", f"{AWAY[trick]()}/private/info/refs?service=git-upload-pack")
             self.end_headers()
         elif trick == "private" and "Authorization" not in self.headers:
             self.send_response(401)
@@ -83,13 +99,16 @@ class Handler(http.server.BaseHTTPRequestHandler):
         elif trick == "refs":
             self.answer("advertisement", self.endless(pkt(f"{OID} refs/heads/b\n") * 100))
         else:
-            self.answer("advertisement", self.trouble(trick) or [advertisement()])
+            self.answer("advertisement", self.trouble(trick) or [advertisement(base()[1]["refs/heads/main"] if trick == "base" else OID)])
 
     def do_POST(self):
         trick = self.path.split("/")[1]
         self.rfile.read(int(self.headers.get("Content-Length") or 0))
         if trick == "sideband":
             self.answer("result", self.endless(pkt(b"\x02still counting objects\r") * 100, pkt("NAK\n")))
+        elif trick == "base":
+            data = base()[0]
+            self.answer("result", [pkt("NAK\n"), *(pkt(b"\x01" + data[i : i + 60000]) for i in range(0, len(data), 60000)), b"0000"])
         else:
             self.answer("result", [pkt("NAK\n"), *PACKS.get(trick, [b"0000"])])
 

@@ -1,34 +1,7 @@
-/* Repositories and servers that mean harm: links and odd names in trees, bombs, remotes that lie or never end, redirects after a
- * credential. Whatever they do, it is an error within the deadline, and this process stays small. */
-#include <errno.h>
-#include <stdio.h>
+/* Repositories that mean harm: links and odd names in trees, bombs, what is too large or too many. Whatever they do, it is an error,
+ * and this process stays small. */
 #include <sys/resource.h>
-#include <sys/stat.h>
-#include <sys/wait.h>
-#include <unistd.h>
-#include "core/async/proc.h"
-#include "core/git/git.h"
-#include "tests/unit/async/async_test.h"
-
-static char dir[64];
-
-static uint64_t soon(void) { return deadline_in(SECONDS(20)); }
-
-static err_t sh(const char *script) {
-    const char *const argv[] = {"/bin/bash", "-ec", script, NULL};
-    struct proc_conf conf = {.argv = argv, .cwd = dir};
-    struct str out;
-    err_t e = proc_run(&conf, soon(), KIB(64), &out);
-    if (e)
-        (void)fprintf(stderr, "%s\n%s\n", script, e->message);
-    return e;
-}
-
-static const char *at(const char *name) { return arena_printf(arena_current(), "%s/%s", dir, name); }
-
-static struct git_remote_conf local(const char *name) {
-    return (struct git_remote_conf){.url = at(name), .allow_local = true};
-}
+#include "tests/unit/git/hostile.h"
 
 /* A repository from a stream: what no working copy would let through. */
 TEST(links_lead_nowhere) {
@@ -108,6 +81,29 @@ TEST(a_bomb_is_not_unpacked) {
     return NULL;
 }
 
+/* The header says how large a directory, a commit or a tag is. */
+TEST(a_large_directory_is_not_unpacked) {
+    struct arena *a = arena_current();
+    struct git_commit c;
+    struct git_entry *v;
+    struct str text;
+    size_t n;
+    OK(hostile_pack("tree", "in-tree.git"));
+    OK(hostile_pack("commit", "in-commit.git"));
+    OK(hostile_pack("tag", "in-tag.git"));
+    OK(hostile_pack("loop", "in-loop.git"));
+    FAILS(ERR_GIT_LIMIT, git_read(a, at("in-tree.git"), "main", "f0000001", 1000, soon(), &text, NULL));
+    FAILS(ERR_GIT_LIMIT, git_read(a, at("in-tree.git"), "sub", "dir/f0000001", 1000, soon(), &text, NULL));
+    FAILS(ERR_GIT_LIMIT, git_list(a, at("in-tree.git"), "main", "", false, 10, soon(), &v, &n));
+    FAILS(ERR_GIT_LIMIT, git_list(a, at("in-tree.git"), "sub", "dir", false, 10, soon(), &v, &n));
+    FAILS(ERR_GIT_LIMIT, git_list(a, at("in-tree.git"), "sub", "", true, 10, soon(), &v, &n));
+    FAILS(ERR_GIT_LIMIT, git_resolve(a, at("in-commit.git"), "main", soon(), &c));
+    FAILS(ERR_GIT_LIMIT, git_resolve(a, at("in-tag.git"), "t", soon(), &c));
+    FAILS(ERR_GIT_LIMIT, git_resolve(a, at("in-loop.git"), "t", soon(), &c));
+    OK(git_resolve(a, at("in-loop.git"), "main", soon(), &c));
+    return NULL;
+}
+
 TEST(too_deep_too_many) {
     struct arena *a = arena_current();
     struct git_remote_conf deep = local("deep.git"), many = local("many.git");
@@ -125,123 +121,9 @@ TEST(too_deep_too_many) {
     return NULL;
 }
 
-/* --- servers --- */
-
-static struct proc *server;
-static const char *ports[2];
-
-static err_t server_start(void) {
-    const char *const argv[] = {"/usr/bin/python3", "tests/unit/git/hostile_git.py", at("requests"), NULL};
-    struct proc_conf conf = {.argv = argv, .pipe_stdin = true, .pipe_stdout = true};
-    struct str line, port;
-    OK(proc_spawn(&conf, &server));
-    OK(stream_read(proc_stdout(server), soon(), &line));
-    line = str_trim(line);
-    CHECK(str_cut(&line, ' ', &port));
-    ports[0] = str_z(arena_current(), port);
-    ports[1] = str_z(arena_current(), line);
-    return NULL;
-}
-
-static struct git_remote_conf trick(const char *name) {
-    return (struct git_remote_conf){.url = arena_printf(arena_current(), "http://127.0.0.1:%s/%s", ports[0], name),
-                                    .allow_local = true};
-}
-
-/* No helper is left behind: this process comes to have one child, the server (and the shell that counts). */
-static err_t only_the_server_runs(void) {
-    const char *const argv[] = {"/bin/sh", "-c", "cat /proc/$PPID/task/*/children | wc -w", NULL};
-    struct proc_conf conf = {.argv = argv};
-    uint64_t until = soon();
-    struct str out;
-    do {
-        TRY(fiber_sleep(20));
-        TRY(proc_run(&conf, until, 100, &out));
-    } while (!str_eqz(str_trim(out), "2"));
-    return NULL;
-}
-
-TEST(lies_are_errors) {
-    static const char *const talk[] = {"pktline", "short", "long", "nul"}, *const packs[] = {"zlib", "garbage",
-                                                                                             "fatal"};
-    struct git_ref ref;
-    struct str none;
-    OK(server_start());
-    for (size_t i = 0; i < ARRAY_LEN(talk); i++) {
-        struct git_remote_conf r = trick(talk[i]);
-        FAILS(ERR_GIT, git_ls_remote(arena_current(), &r, NULL, soon(), &ref));
-    }
-    for (size_t i = 0; i < ARRAY_LEN(packs); i++) {
-        struct git_remote_conf r = trick(packs[i]);
-        err_t e = git_fetch(&r, at("lies-mirror"), NULL, soon());
-        CHECK(e && e->code == ERR_GIT);
-        FAILS(ERR_NOT_FOUND, git_read(arena_current(), at("lies-mirror"), "main", "x", 100, soon(), &none, NULL));
-    }
-    struct git_remote_conf names = trick("names");
-    /* Refused or left out, as the library likes: no file of the mirror is written through a name. */
-    err_ignore(git_fetch(&names, at("names-mirror"), NULL, soon()));
-    OK(sh("cd names-mirror; ! grep -rq 1111 config HEAD refs; test ! -e ../config"));
-    OK(only_the_server_runs());
-    proc_close(server);
-    return NULL;
-}
-
-TEST(too_many_objects_are_refused_from_the_header) {
-    OK(server_start());
-    struct git_remote_conf r = trick("objects");
-    FAILS(ERR_GIT_LIMIT, git_fetch(&r, at("objects-mirror"), NULL, soon()));
-    proc_close(server);
-    return NULL;
-}
-
-TEST(what_never_ends_is_stopped) {
-    struct git_ref ref;
-    OK(server_start());
-    struct git_remote_conf sideband = trick("sideband"), refs = trick("refs");
-    FAILS(ERR_GIT_LIMIT, git_fetch(&sideband, at("endless-mirror"), NULL, deadline_in(1500)));
-    FAILS(ERR_GIT_LIMIT, git_ls_remote(arena_current(), &refs, NULL, deadline_in(1500), &ref));
-    OK(only_the_server_runs());
-    proc_close(server);
-    return NULL;
-}
-
-/* A redirect to a place that asks for a password: nobody there hears of the credential. */
-TEST(a_credential_is_not_redirected) {
-    struct git_ref ref;
-    OK(server_start());
-    struct git_remote_conf r = trick("redirect"), good = trick("private");
-    r.auth = good.auth = GIT_AUTH_TOKEN;
-    r.secret = good.secret = "sesame";
-    err_t e = git_ls_remote(arena_current(), &r, NULL, soon(), &ref);
-    /* libgit2 1.5 goes to the new place in spite of REDIRECT_NONE; there it is stopped by whom the credential belongs to. */
-    CHECK(e && (e->code == ERR_GIT || e->code == ERR_GIT_AUTH));
-    OK(sh(arena_printf(arena_current(), "! grep '^%s .* Basic ' requests", ports[1])));
-    /* The same server gets it when it asks for itself. */
-    OK(git_ls_remote(arena_current(), &good, NULL, soon(), &ref));
-    OK(sh(arena_printf(arena_current(), "grep -q '^%s /private.* Basic ' requests", ports[0])));
-    proc_close(server);
-    return NULL;
-}
-
 int main(int argc, char **argv) {
-    if (argc > 1 && z_eq(argv[1], "git-helper"))
-        return git_helper_main();
-    (void)snprintf(dir, sizeof(dir), "/tmp/df-git-evil-XXXXXX");
-    if (mkdtemp(dir) == NULL)
-        return 1;
-    (void)setenv("GIT_CONFIG_GLOBAL", "/dev/null", 1);
-    const struct CMUnitTest tests[] = {LOOP_TEST(links_lead_nowhere),
-                                       LOOP_TEST(odd_names_are_refused),
-                                       LOOP_TEST(a_bomb_is_not_unpacked),
-                                       LOOP_TEST(too_deep_too_many),
-                                       LOOP_TEST(lies_are_errors),
-                                       LOOP_TEST(too_many_objects_are_refused_from_the_header),
-                                       LOOP_TEST(what_never_ends_is_stopped),
-                                       LOOP_TEST(a_credential_is_not_redirected)};
-    int rc = cmocka_run_group_tests(tests, NULL, NULL);
-    pid_t child = fork();
-    if (child == 0)
-        (void)execl("/bin/rm", "rm", "-rf", dir, (char *)NULL);
-    (void)waitpid(child, NULL, 0);
-    return rc;
+    const struct CMUnitTest tests[] = {LOOP_TEST(links_lead_nowhere), LOOP_TEST(odd_names_are_refused),
+                                       LOOP_TEST(a_bomb_is_not_unpacked), LOOP_TEST(a_large_directory_is_not_unpacked),
+                                       LOOP_TEST(too_deep_too_many)};
+    return hostile_main(argc, argv, tests, ARRAY_LEN(tests));
 }

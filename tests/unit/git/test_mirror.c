@@ -79,12 +79,11 @@ TEST(links_are_refused) {
     return NULL;
 }
 
-TEST(lists_and_compares) {
+TEST(lists) {
     struct arena *a = arena_current();
     struct git_remote_conf r = remote();
     struct git_entry *v;
     size_t n;
-    bool changed;
     OK(sh(prepare));
     OK(git_fetch(&r, mirror(), NULL, soon()));
     OK(git_list(a, mirror(), "main", "app", true, 100, soon(), &v, &n));
@@ -92,11 +91,6 @@ TEST(lists_and_compares) {
     OK(git_list(a, mirror(), "main", "", false, 100, soon(), &v, &n));
     CHECK(n == 4 && v[1].kind == GIT_LINK && v[3].kind == GIT_EXEC);
     FAILS(ERR_GIT_LIMIT, git_list(a, mirror(), "main", "", true, 2, soon(), &v, &n));
-    const char *const conf[] = {"app/conf/**"}, *const run[] = {"run.sh"};
-    OK(git_changed(mirror(), "main", "other", conf, 1, soon(), &changed));
-    CHECK(changed);
-    OK(git_changed(mirror(), "main", "other", run, 1, soon(), &changed));
-    CHECK(!changed);
     return NULL;
 }
 
@@ -143,9 +137,9 @@ int main(int argc, char **argv) {
     (void)snprintf(dir, sizeof(dir), "/tmp/df-git-test-XXXXXX");
     if (mkdtemp(dir) == NULL)
         return 1;
-    const struct CMUnitTest tests[] = {
-        LOOP_TEST(fetches_and_reads), LOOP_TEST(links_are_refused), LOOP_TEST(lists_and_compares),
-        LOOP_TEST(force_push_and_deleted_branch_are_followed), LOOP_TEST(silent_server_is_given_up)};
+    const struct CMUnitTest tests[] = {LOOP_TEST(fetches_and_reads), LOOP_TEST(links_are_refused), LOOP_TEST(lists),
+                                       LOOP_TEST(force_push_and_deleted_branch_are_followed),
+                                       LOOP_TEST(silent_server_is_given_up)};
     int rc = cmocka_run_group_tests(tests, NULL, NULL);
     pid_t child = fork();
     if (child == 0)

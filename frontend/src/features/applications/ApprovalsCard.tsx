@@ -29,8 +29,9 @@ export function ApprovalsCard({ app }: { app: Application }) {
       <Box sx={{ fontSize: 13.5, color: "var(--df-muted)", mb: 1 }}>Automatic syncs may use these again, because somebody with the right deployed them.</Box>
       <Box component="ul" sx={{ m: 0, pl: 2.5, fontSize: 13.5, display: "grid", gap: 0.5 }}>
         {data.items.map((a) => (
-          <li key={a.message}>
-            {a.message} <code className="df-mono">{a.permission}</code> · {a.approvedBy.name}, <RelTime time={a.approvedAt} />
+          <li key={`${a.message} ${a.approvedBy.id} ${a.token?.id}`}>
+            {a.message} <code className="df-mono">{a.permission}</code> · {a.approvedBy.name}
+            {a.token && ` (token ${a.token.name})`}, <RelTime time={a.approvedAt} />
           </li>
         ))}
       </Box>

@@ -116,6 +116,23 @@ err_t str_to_i64(struct str s, int64_t min, int64_t max, int64_t *ret) {
     return NULL;
 }
 
+/* Bytes of the character of more than one byte at p; 0: it is none. */
+static size_t utf8_sequence(const unsigned char *p, const unsigned char *end) {
+    unsigned char c = *p;
+    int more = c >= 0xc2 && c <= 0xdf ? 1 : c >= 0xe0 && c <= 0xef ? 2 : c >= 0xf0 && c <= 0xf4 ? 3 : 0;
+    if (more == 0 || end - p <= more)
+        return 0;
+    /* the second byte rules out overlong forms, surrogates and what lies above U+10FFFF */
+    unsigned lo = c == 0xe0 ? 0xa0 : c == 0xf0 ? 0x90 : 0x80;
+    unsigned hi = c == 0xed ? 0x9f : c == 0xf4 ? 0x8f : 0xbf;
+    if (p[1] < lo || p[1] > hi)
+        return 0;
+    for (int i = 2; i <= more; i++)
+        if ((p[i] & 0xc0) != 0x80)
+            return 0;
+    return (size_t)more + 1;
+}
+
 size_t str_utf8_prefix(struct str s) {
     const unsigned char *p = (const unsigned char *)s.p, *end = p + s.n;
     while (p < end) {
@@ -132,18 +149,10 @@ size_t str_utf8_prefix(struct str s) {
             p++;
             continue;
         }
-        int more = c >= 0xc2 && c <= 0xdf ? 1 : c >= 0xe0 && c <= 0xef ? 2 : c >= 0xf0 && c <= 0xf4 ? 3 : 0;
-        if (more == 0 || end - p <= more)
+        size_t n = utf8_sequence(p, end);
+        if (n == 0)
             break;
-        /* the second byte rules out overlong forms, surrogates and what lies above U+10FFFF */
-        unsigned lo = c == 0xe0 ? 0xa0 : c == 0xf0 ? 0x90 : 0x80;
-        unsigned hi = c == 0xed ? 0x9f : c == 0xf4 ? 0x8f : 0xbf;
-        if (p[1] < lo || p[1] > hi)
-            break;
-        for (int i = 2; i <= more; i++)
-            if ((p[i] & 0xc0) != 0x80)
-                break;
-        p += more + 1;
+        p += n;
     }
     return (size_t)((const char *)p - s.p);
 }

@@ -63,23 +63,30 @@ UPDATE applications SET current_job_id = $2, health_status = 'Progressing', last
 
 -- name: gitops_app_deployed
 UPDATE applications SET current_job_id = NULL, sync_status = $2, health_status = $3, deployed_commit = $4::text, status_reasons = $5::jsonb,
-       sync_failures = 0, last_synced_at = now(), observed_at = now(), status = status - 'error',
+       sync_failures = 0, last_synced_at = now(), observed_at = now(), status = status - 'error' - 'errorOf',
        fenced_commit = CASE WHEN $6::text <> '' THEN $6::text WHEN fenced_commit = $4::text THEN NULL ELSE fenced_commit END
  WHERE id = $1;
 
 -- name: gitops_app_failed
 UPDATE applications SET current_job_id = NULL, sync_status = 'OutOfSync', health_status = $2, status_reasons = $3::jsonb, sync_failures = sync_failures + 1,
-       observed_at = now(), status = jsonb_set(status, '{error}', $4::jsonb), fenced_commit = CASE WHEN $5 <> '' THEN $5 ELSE fenced_commit END
+       observed_at = now(), status = status || jsonb_build_object('error', $4::jsonb, 'errorOf', 'sync'), fenced_commit = CASE WHEN $5 <> '' THEN $5 ELSE fenced_commit END
  WHERE id = $1;
 
 -- name: gitops_app_idle
 UPDATE applications SET current_job_id = NULL WHERE id = $1 AND current_job_id = $2;
 
 -- name: gitops_app_status
-UPDATE applications SET sync_status = $2, health_status = $3, status_reasons = $4::jsonb, desired_commit = coalesce($5, desired_commit),
-       observed_at = now(), status = CASE WHEN $6::jsonb IS NULL THEN status - 'error' ELSE jsonb_set(status, '{error}', $6::jsonb) END
- WHERE id = $1 AND (sync_status, health_status, status_reasons, coalesce(desired_commit, ''), coalesce(status->'error', 'null'))
-       IS DISTINCT FROM ($2, $3, $4::jsonb, coalesce($5, desired_commit, ''), coalesce($6::jsonb, 'null'));
+-- A comparison takes back what a comparison found wrong. What a sync failed for stays until one succeeds or nothing is left to do.
+WITH said AS (
+    SELECT CASE WHEN $6::jsonb IS NOT NULL THEN status || jsonb_build_object('error', $6::jsonb, 'errorOf', 'comparison')
+                WHEN status->>'errorOf' = 'sync' AND $2 <> 'Synced' THEN status ELSE status - 'error' - 'errorOf' END AS status
+      FROM applications WHERE id = $1
+)
+UPDATE applications a SET sync_status = $2, health_status = $3, status_reasons = $4::jsonb, desired_commit = coalesce($5, desired_commit),
+       observed_at = now(), status = said.status
+  FROM said
+ WHERE a.id = $1 AND (sync_status, health_status, status_reasons, coalesce(desired_commit, ''), a.status)
+       IS DISTINCT FROM ($2, $3, $4::jsonb, coalesce($5, desired_commit, ''), said.status);
 
 -- name: gitops_app_event
 SELECT json_build_object('id', a.id, 'name', a.name, 'projectId', a.scope_id, 'sync', json_build_object('status', a.sync_status,

@@ -111,11 +111,27 @@ static void test_utf8(void **state) {
                           "0123456\xc3\xa9",
                           "01234567\xc3\xa9",
                           "\xef\xbf\xbf"};
-    const char *bad[] = {
-        "\x80",         "\xc3",         "\xc0\x80",         "\xc1\xbf",         "\xe0\x80\x80",     "\xe0\x9f\xbf",
-        "\xed\xa0\x80", "\xed\xbf\xbf", "\xf0\x80\x80\x80", "\xf0\x8f\xbf\xbf", "\xf4\x90\x80\x80", "\xf5\x80\x80\x80",
-        "\xfe",         "\xff",         "\xe2\x82",         "\xe2(\xa1",        "\xf0\x9f\x98",     "0123456\xff",
-        "01234567\x80"};
+    const char *bad[] = {"\xe2\x82(and more text",
+                         "\xf0\x9f\x98(and more text",
+                         "\x80",
+                         "\xc3",
+                         "\xc0\x80",
+                         "\xc1\xbf",
+                         "\xe0\x80\x80",
+                         "\xe0\x9f\xbf",
+                         "\xed\xa0\x80",
+                         "\xed\xbf\xbf",
+                         "\xf0\x80\x80\x80",
+                         "\xf0\x8f\xbf\xbf",
+                         "\xf4\x90\x80\x80",
+                         "\xf5\x80\x80\x80",
+                         "\xfe",
+                         "\xff",
+                         "\xe2\x82",
+                         "\xe2(\xa1",
+                         "\xf0\x9f\x98",
+                         "0123456\xff",
+                         "01234567\x80"};
     for (size_t i = 0; i < ARRAY_LEN(good); i++)
         if (!str_is_utf8(str_of(good[i])))
             fail_msg("good %zu", i);

@@ -80,6 +80,8 @@ struct change {
     const char *before, *after;   /* JSON texts, no secrets; NULL = none */
     const char *details;          /* JSON text; NULL = none */
     const char *action;           /* NULL = the route's audit name */
+    const char *reply;            /* what a creating request will answer; NULL = after */
+    const char *task;             /* id of the task it will answer with */
     bool silent;                  /* nothing changed: no audit row, no event */
 };
 /** YIELDS. Run fn in a transaction and write its audit row and the event "activity.new" in the same one; after that the
@@ -88,6 +90,9 @@ MUST_CHECK err_t api_tx(struct request *r, err_t (*fn)(struct pg *tx, struct req
                         void *arg);
 MUST_CHECK err_t api_tx_rights(struct request *r,
                                err_t (*fn)(struct pg *tx, struct request *r, void *arg, struct change *c), void *arg);
+/** YIELDS. In the transaction of an effect that is not api_tx's: the request's Idempotency-Key has had its effect, and this is (c->reply,
+ * task, after) what it is answered. Nothing without such a key; CONFLICT when somebody else has taken the key over. */
+MUST_CHECK err_t once_mark(struct pg *tx, struct request *r, const struct change *c);
 /** YIELDS. An audit row outside of a change: logins, refusals, exec. */
 MUST_CHECK err_t api_audit(struct request *r, const char *action, const char *outcome, const struct change *c,
                            err_t failure);

@@ -229,7 +229,13 @@ static err_t create_tx(struct pg *tx, struct request *r, void *arg, struct chang
         return taken(e);
     TRY(gitops_refresh(platform()->gitops, tx, b->id, b->id, ORIGIN(r), &b->job));
     TRY(read_back(tx, r, b, r->scope_id, &config));
-    *c = (struct change){.kind = "application", .id = b->id, .name = b->name, .scope_id = r->scope_id, .after = config};
+    TRY(env_mask_text(r, r->scope_id, &b->text));
+    *c = (struct change){.kind = "application",
+                         .id = b->id,
+                         .name = b->name,
+                         .scope_id = r->scope_id,
+                         .after = config,
+                         .reply = b->text.p};
     return NULL;
 }
 
@@ -243,7 +249,6 @@ static err_t create(struct request *r, struct reply *out) {
     TRY(runtime_reload());
     TRY(reply_header(out, "location", arena_printf(r->a, "/api/v1/applications/%s", b.id)));
     TRY(etag(r, out, b.version));
-    TRY(env_mask_text(r, r->scope_id, &b.text));
     return reply_json_borrowed(out, 201, b.text);
 }
 

@@ -48,7 +48,8 @@ static err_t sync_tx(struct pg *tx, struct request *r, void *arg, struct change 
     struct app *app;
     TRY(app_load(tx, r->a, x->app->id, &app));
     TRY(gitops_sync(platform()->gitops, tx, app, &x->o, ORIGIN(r), r->request_id, &x->job));
-    *c = (struct change){.kind = "application", .id = x->app->id, .name = x->app->name, .details = x->details};
+    *c = (struct change){
+        .kind = "application", .id = x->app->id, .name = x->app->name, .details = x->details, .task = x->job.z};
     return NULL;
 }
 
@@ -88,7 +89,7 @@ static err_t plan(struct request *r, struct reply *out) {
 static err_t refresh_tx(struct pg *tx, struct request *r, void *arg, struct change *c) {
     struct action *x = arg;
     TRY(gitops_refresh(platform()->gitops, tx, x->app->id, x->app->id, ORIGIN(r), &x->job));
-    *c = (struct change){.kind = "application", .id = x->app->id, .name = x->app->name};
+    *c = (struct change){.kind = "application", .id = x->app->id, .name = x->app->name, .task = x->job.z};
     return NULL;
 }
 

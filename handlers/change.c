@@ -118,6 +118,7 @@ static err_t body(struct pg *tx, void *arg) {
     struct job_of_tx *j = arg;
     struct change c = {0};
     TRY(j->fn(tx, j->r, j->arg, &c));
+    TRY(once_mark(tx, j->r, &c));
     if (c.silent)
         return NULL;
     struct audit_entry e = entry_of(j->r, &c);

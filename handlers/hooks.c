@@ -4,7 +4,7 @@
 #include "core/conf/conf.h"
 #include "handlers/internal.h"
 
-enum { STALE_MS = 5000, WAIT_MAX_MS = 60000, KEEP_BODY_MAX = 1000000 };
+enum { STALE_MS = 5000, WAIT_MAX_MS = 60000 };
 
 /* ---- who ---- */
 
@@ -84,73 +84,6 @@ static err_t on_authorize(struct request *r, const char *permission, const char 
     return e;
 }
 
-/* ---- Idempotency-Key: per principal, 24 h; kept answers may hold a secret shown once, so they are sealed ---- */
-
-struct claim {
-    const char *principal, *key;
-};
-
-static struct seal_place claim_place(struct request *r, const struct claim *c) {
-    return (struct seal_place){"idempotency_keys", "body", arena_printf(r->a, "%s %s", c->principal, c->key)};
-}
-
-static err_t kept_answer(struct request *r, const struct claim *c, const struct pg_result *res,
-                         struct idempotent_reply *ret) {
-    struct json *head;
-    struct str blob;
-    struct seal_place at = claim_place(r, c);
-    TRY(json_parse(r->a, str_of(pg_cell(res, 0, 4) ? pg_cell(res, 0, 4) : "{}"), NULL, &head));
-    ret->replay = true;
-    ret->status = (int)pg_cell_int(res, 0, 3, 200);
-    ret->content_type = json_get_str(head, "contentType");
-    ret->location = json_get_str(head, "location");
-    if (pg_cell(res, 0, 5) == NULL)
-        return NULL;
-    TRY(bytea_parse(r->a, pg_cell(res, 0, 5), &blob));
-    return unseal(r->a, platform()->keys, &at, blob, &ret->body);
-}
-
-static err_t on_idempotency_begin(struct request *r, const char *key, const char *body_sha256,
-                                  struct idempotent_reply *ret) {
-    if (r->who->user_id == NULL)
-        return NULL;
-    struct claim *c = arena_new_obj(r->a, struct claim);
-    *c = (struct claim){r->who->user_id, key};
-    struct pg_result *res;
-    TRY(pg_one(platform()->db, r->a, SQL_API_IDEMPOTENCY_BEGIN,
-               PG_ARGS(pg_uuid(c->principal), pg_text(key), pg_text(str_z(r->a, r->method)),
-                       pg_text(str_z(r->a, r->path)), pg_text(body_sha256)),
-               "claim", &res));
-    if (pg_cell_bool(res, 0, 0)) {
-        ret->claim = c;
-        return NULL;
-    }
-    if (pg_cell(res, 0, 1) == NULL) /* it was dropped between the two halves of the statement */
-        return err_new(ERR_CONFLICT, "a request with this Idempotency-Key has just ended; try again");
-    if (!pg_cell_bool(res, 0, 1))
-        return err_new(ERR_IDEMPOTENCY_MISMATCH, "this Idempotency-Key was used for another request");
-    if (!pg_cell_bool(res, 0, 2))
-        return err_new(ERR_CONFLICT, "a request with this Idempotency-Key is still running");
-    return kept_answer(r, c, res, ret);
-}
-
-static err_t on_idempotency_end(struct request *r, void *claim, const struct idempotent_reply *reply) {
-    const struct claim *c = claim;
-    if (c == NULL)
-        return NULL;
-    if (reply->status == 0 || reply->body.n > KEEP_BODY_MAX)
-        return pg_exec(platform()->db, SQL_API_IDEMPOTENCY_DROP, PG_ARGS(pg_uuid(c->principal), pg_text(c->key)), NULL);
-    struct json *head = json_object(r->a);
-    json_set_str(r->a, head, "contentType", reply->content_type);
-    json_set_str(r->a, head, "location", reply->location);
-    struct seal_place at = claim_place(r, c);
-    const char *body = reply->body.n ? bytea_text(r->a, seal(r->a, platform()->keys, &at, reply->body)) : NULL;
-    return pg_exec(platform()->db, SQL_API_IDEMPOTENCY_DONE,
-                   PG_ARGS(pg_uuid(c->principal), pg_text(c->key), pg_int(reply->status),
-                           pg_json(json_to_text(r->a, head)), pg_text(body)),
-                   NULL);
-}
-
 /* ---- ?wait= ---- */
 
 static err_t on_task_wait(struct request *r, const char *task_id, struct str *ret_json) {
@@ -173,8 +106,8 @@ void hooks_install(void) {
                                             .authenticate = on_authenticate,
                                             .authorize = on_authorize,
                                             .audit = on_audit,
-                                            .idempotency_begin = on_idempotency_begin,
-                                            .idempotency_end = on_idempotency_end,
+                                            .idempotency_begin = once_begin,
+                                            .idempotency_end = once_end,
                                             .task_wait = on_task_wait,
                                             .principal_key = on_principal_key,
                                             .principal_dup = principal_dup,

@@ -336,7 +336,7 @@ static err_t test(struct request *r, struct reply *out) {
 static err_t refresh_tx(struct pg *tx, struct request *r, void *arg, struct change *c) {
     struct change_of *x = arg;
     TRY(gitops_poll(platform()->gitops, tx, x->id, r->scope_id, "poll", &x->job));
-    *c = (struct change){.kind = "repository", .id = x->id, .name = x->name};
+    *c = (struct change){.kind = "repository", .id = x->id, .name = x->name, .task = x->job.z};
     return NULL;
 }
 

@@ -10,6 +10,7 @@
 #include "core/audit/audit.h"
 #include "core/base/check.h"
 #include "core/pg/embedded.h"
+#include "core/obs/metrics.h"
 #include "core/pg/migrate.h"
 #include "handlers/internal.h"
 #include "handlers/parts.h"
@@ -24,7 +25,8 @@ static struct {
     struct arena *a;
     struct fiber *fiber;
     struct pg_embedded *embedded;
-    bool rbac_started, identity_started, parts_registered;
+    struct pg *own; /* of the server's own work */
+    bool migrated, rbac_started, identity_started, parts_registered;
     size_t parts_started;
     err_t fatal;
 } B;
@@ -33,16 +35,42 @@ err_t handlers_fatal(void) { return B.fatal; }
 
 /* ---- health ---- */
 
+static const char *database_words(const struct platform *p) {
+    if (p->db == NULL)
+        return "the embedded database does not run yet";
+    const char *words = pg_down_words(p->db);
+    return words || p->ready ? words : "the database is being brought up to date";
+}
+
 static struct health_report probe_database(void *arg) {
     const struct platform *p = arg;
     const char *why = !p->ready ? p->down : p->db ? pg_down_reason(p->db) : NULL;
-    return (struct health_report){.up = p->ready && pg_ready(p->db), .detail = why && *why ? why : NULL};
+    return (struct health_report){
+        .up = p->ready && pg_ready(p->db), .words = database_words(p), .detail = why && *why ? why : NULL};
 }
 
 static struct health_report probe_rights(void *arg) {
     const struct platform *p = arg;
     bool up = p->ready && rbac_age_ms(p->rbac) < SECONDS(5);
-    return (struct health_report){.up = up, .detail = up ? NULL : "the authorization data is not current"};
+    const char *why = up ? NULL : "the authorization data is not current";
+    return (struct health_report){.up = up, .words = why, .detail = why};
+}
+
+static void collect(void *arg) {
+    const struct platform *p = arg;
+    if (p->db == NULL)
+        return;
+    struct pg_stats s = pg_stats_get(p->db);
+    metric_set(metric_get(METRIC_GAUGE, "dockflow_db_connections", "Connections of the pool that are up.", ""), NULL,
+               (double)s.ready);
+    metric_set(metric_get(METRIC_GAUGE, "dockflow_db_in_flight", "Statements sent and not answered.", ""), NULL,
+               (double)s.in_flight);
+    metric_set(metric_get(METRIC_GAUGE, "dockflow_db_queued", "Calls that wait for a connection.", ""), NULL,
+               (double)s.queued);
+    metric_set(metric_get(METRIC_GAUGE, "dockflow_db_queued_max", "Most calls that ever waited for a connection.", ""),
+               NULL, (double)s.queued_max);
+    metric_set(metric_get(METRIC_GAUGE, "dockflow_db_reconnects", "Connections that were lost since the start.", ""),
+               NULL, (double)s.reconnects);
 }
 
 /* ---- audit seals ---- */
@@ -95,6 +123,7 @@ static err_t find_database(struct platform *p, const struct conf *c) {
     }
     p->pg.pool_size = (size_t)c->database.pool_size;
     p->db = pg_new(&p->pg);
+    B.own = pg_internal(p->db);
     return NULL;
 }
 
@@ -102,7 +131,7 @@ static err_t start_rbac(struct platform *p) {
     if (B.rbac_started)
         return NULL;
     if (p->rbac == NULL)
-        p->rbac = rbac_new(p->db, &p->pg);
+        p->rbac = rbac_new(B.own, &p->pg);
     TRY(rbac_start(p->rbac));
     rbac_on_change(p->rbac, streams_recheck, NULL);
     B.rbac_started = true;
@@ -129,12 +158,23 @@ static err_t start_identity(struct platform *p, const struct conf *c) {
     return NULL;
 }
 
+/** The event of a new scope may be read before the rights are: nobody would be seen to have any there. */
+static err_t know_scopes(void *arg, const struct bus_event *e, size_t n) {
+    struct rbac *rbac = arg;
+    for (size_t i = 0; i < n; i++)
+        if (e[i].scope_id && rbac_scope_org(rbac, e[i].scope_id) == NULL)
+            return rbac_refresh(rbac);
+    return NULL;
+}
+
 static err_t start_jobs(struct platform *p) {
-    if (p->bus == NULL)
-        p->bus = bus_new(p->db, &p->pg);
+    if (p->bus == NULL) {
+        p->bus = bus_new(B.own, &p->pg);
+        bus_before(p->bus, know_scopes, p->rbac);
+    }
     TRY(bus_wait_ready(p->bus, deadline_in(CONNECT_MS)));
     if (p->jobs == NULL)
-        p->jobs = jobs_new(&(struct jobs_conf){.db = p->db,
+        p->jobs = jobs_new(&(struct jobs_conf){.db = B.own,
                                                .pg = &p->pg,
                                                .owner = arena_printf(B.a, "server:%d", (int)getpid()),
                                                .lease_ms = (uint64_t)conf_now()->jobs.lease_seconds * 1000});
@@ -161,6 +201,7 @@ static err_t bring_up(struct platform *p) {
     TRY(find_database(p, c));
     TRY(pg_wait_ready(p->db, deadline_in(CONNECT_MS)));
     TRY(pg_migrate(p->db, &applied));
+    B.migrated = true;
     TRY(start_rbac(p));
     TRY(start_identity(p, conf_now()));
     TRY(start_jobs(p));
@@ -172,8 +213,10 @@ static err_t bring_up(struct platform *p) {
 
 /* ---- the boot fiber ---- */
 
+/** Waiting does not help: the schema is newer than this program or not the one it knows, the URL is none. */
 static bool hopeless(err_t e) {
-    return e->code == ERR_PRECONDITION || e->code == ERR_CONFLICT || (e->code == ERR_CONFIG && platform()->db != NULL);
+    bool schema = !B.migrated && (e->code == ERR_PRECONDITION || e->code == ERR_CONFLICT);
+    return schema || (e->code == ERR_CONFIG && platform()->db != NULL);
 }
 
 static void give_up(err_t e) {
@@ -223,6 +266,7 @@ err_t handlers_start(const struct handlers_conf *conf) {
     schema_register_embedded();
     handlers_routes();
     schema_seal();
+    metrics_on_collect(collect, p);
     health_register("database", true, probe_database, p);
     health_register("authorization", true, probe_rights, p);
     B.fiber = fiber_spawn("boot", NULL, boot, p);
@@ -262,8 +306,10 @@ void handlers_stop(uint64_t deadline) {
         bus_free(TAKE(p->bus));
     identity_free(TAKE(p->identity));
     rbac_free(TAKE(p->rbac));
-    if (p->db)
+    if (p->db) {
+        pg_free(TAKE(B.own));
         pg_free(TAKE(p->db));
+    }
     pg_embedded_stop(TAKE(B.embedded), deadline);
     audit_set_mac(NULL);
     keyring_free(TAKE(p->keys));
@@ -279,8 +325,10 @@ err_t handlers_migrate(const struct conf *conf, int *ret_applied) {
         e = pg_wait_ready(p->db, deadline_in(SECONDS(60)));
     if (e == NULL)
         e = pg_migrate(p->db, ret_applied);
-    if (p->db)
+    if (p->db) {
+        pg_free(TAKE(B.own));
         pg_free(TAKE(p->db));
+    }
     pg_embedded_stop(TAKE(B.embedded), deadline_in(SECONDS(30)));
     return e;
 }

@@ -28,30 +28,42 @@ static err_t read_cidrs(struct request *r, const struct json *list, struct token
     return NULL;
 }
 
-/* By POST /tokens: the text of the row that GET shows, and the token. */
-static err_t created(struct request *r, struct reply *out, const char *id, const char *token) {
+struct token_new {
+    struct request *r;
+    struct token_request req;
+    const char *id, *row, *reply;
+};
+
+/* The answer is the text of the row that GET shows, and the token. */
+static err_t create_tx(struct pg *tx, void *arg) {
+    struct token_new *n = arg;
+    struct arena *a = n->r->a;
+    const char *token;
     struct str text;
     struct json *one;
-    TRY(api_json(r, SQL_IDENTITY_TOKEN_JSON, PG_ARGS(pg_uuid(id)), &text));
-    TRY(json_parse(r->a, text, NULL, &one));
-    request_audit(r, "token", id, NULL, text.p);
-    json_set_str(r->a, one, "token", token);
-    TRY(reply_header(out, "location", arena_printf(r->a, "/api/v1/tokens/%s", id)));
-    return reply_json(out, 201, one);
+    TRY(identity_token_create(platform()->identity, tx, a, n->r->who, &n->req, &n->id, &token));
+    TRY(pg_json_text(tx, a, SQL_IDENTITY_TOKEN_JSON, PG_ARGS(pg_uuid(n->id)), "token", &text));
+    TRY(json_parse(a, text, NULL, &one));
+    json_set_str(a, one, "token", token);
+    n->row = text.p;
+    n->reply = json_to_text(a, one);
+    return once_mark(tx, n->r, &(struct change){.kind = "token", .id = n->id, .reply = n->reply});
 }
 
 static err_t create(struct request *r, struct reply *out) {
     const struct json *body;
-    const char *id, *token;
     TRY(api_session_only(r));
     TRY(request_json(r, &body));
-    struct token_request req = {.name = json_get_str(body, "name"),
-                                .scopes = json_get(body, "scopes"),
-                                .scope_id = json_get_str(body, "scopeId"),
-                                .expires_days = json_get_int(body, "expiresInDays", 30)};
-    TRY(read_cidrs(r, json_get(body, "cidrs"), &req));
-    TRY(identity_token_create(platform()->identity, r->a, r->who, &req, &id, &token));
-    return created(r, out, id, token);
+    struct token_new n = {.r = r,
+                          .req = {.name = json_get_str(body, "name"),
+                                  .scopes = json_get(body, "scopes"),
+                                  .scope_id = json_get_str(body, "scopeId"),
+                                  .expires_days = json_get_int(body, "expiresInDays", 30)}};
+    TRY(read_cidrs(r, json_get(body, "cidrs"), &n.req));
+    TRY(pg_tx(platform()->db, create_tx, &n));
+    request_audit(r, "token", n.id, NULL, n.row);
+    TRY(reply_header(out, "location", arena_printf(r->a, "/api/v1/tokens/%s", n.id)));
+    return reply_bytes(out, 201, "application/json", str_of(n.reply));
 }
 
 static err_t delete (struct request *r, struct reply *out) {

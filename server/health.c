@@ -24,14 +24,23 @@ void health_register(const char *name, bool critical, health_probe *probe, void 
 
 void health_reset(void) { H.n = 0; }
 
-static const char *first_down(void) {
-    for (size_t i = 0; i < H.n; i++)
-        if (H.v[i].critical && !H.v[i].probe(H.v[i].arg).up)
+/** NULL when every critical one is up. */
+static const char *first_down(const char **ret_words) {
+    for (size_t i = 0; i < H.n; i++) {
+        if (!H.v[i].critical)
+            continue;
+        struct health_report p = H.v[i].probe(H.v[i].arg);
+        *ret_words = p.words;
+        if (!p.up)
             return H.v[i].name;
+    }
     return NULL;
 }
 
-bool health_ready(void) { return !server_draining() && first_down() == NULL; }
+bool health_ready(void) {
+    const char *words;
+    return !server_draining() && first_down(&words) == NULL;
+}
 
 /* Static texts: the most frequent requests of all allocate nothing for their body */
 static err_t answer(struct reply *out, int status, const char *state) {
@@ -41,9 +50,11 @@ static err_t answer(struct reply *out, int status, const char *state) {
     jw_init(&w, &b);
     jw_obj(&w);
     jw_kv_str(&w, "status", state);
-    const char *down = status == 200 ? NULL : server_draining() ? "draining" : first_down();
+    const char *words = NULL, *down = status == 200 ? NULL : server_draining() ? "draining" : first_down(&words);
     if (down != NULL)
         jw_kv_str(&w, "reason", down);
+    if (words != NULL)
+        jw_kv_str(&w, "detail", words);
     jw_obj_end(&w);
     return reply_json_text(out, status, buf_str(&b));
 }

@@ -5,6 +5,7 @@
 
 struct health_report {
     bool up;
+    const char *words;  /* why not, for anybody: no names, no addresses; NULL = none */
     const char *detail; /* static or arena_current(); no secrets, no addresses with credentials */
     uint64_t latency_us;
 };

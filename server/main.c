@@ -35,7 +35,7 @@ static int say_error(err_t e) {
     for (const struct err_detail *d = e->details; d; d = d->next)
         if (z_eq(d->key, "problem") && !strstr(e->message, d->value))
             (void)fprintf(stderr, "dockflow: %s\n", d->value);
-    return e->code == ERR_CONFIG ? CONF_EXIT : 1;
+    return e->code == ERR_CONFIG || e->code == ERR_PRECONDITION ? CONF_EXIT : 1;
 }
 
 static int print(void (*write)(struct buf *out), const char *head) {
@@ -163,6 +163,15 @@ static void on_slow_fiber(const char *name, const char *label, uint64_t ran_us) 
     LOG(WARNING, "fiber.slow", KV_STR("name", name), KV_STR("label", label), KV_INT("us", ran_us));
 }
 
+static void on_turn(uint64_t busy_us) {
+    static struct metric_series *lag;
+    if (lag == NULL)
+        lag = metric_series_get(metric_get(METRIC_HISTOGRAM, "dockflow_loop_lag_seconds",
+                                           "How long a turn of the loop kept the next one waiting.", ""),
+                                NULL);
+    metric_series_observe(lag, (double)busy_us / 1e6);
+}
+
 static err_t stop(void *arg) {
     (void)arg;
     handlers_stop(server_stop_deadline());
@@ -186,8 +195,10 @@ static int serve(struct arena *a, const struct conf *c) {
         signals_setup();
         loop_watchdog_start(WATCHDOG_S);
         loop_run();
-        if (handlers_fatal())
-            status = say_error(handlers_fatal());
+        if (handlers_fatal()) {
+            (void)say_error(handlers_fatal());
+            status = CONF_EXIT; /* a restart would not help */
+        }
     }
     err_ignore(loop_run_fiber("stop", stop, NULL));
     server_fini();
@@ -239,6 +250,7 @@ static int run(struct arena *a, const struct conf_result *r, bool migrating) {
     conf_publish(a, c);
     fiber_set_error_hook(on_fiber_error);
     fiber_set_slow_hook(on_slow_fiber);
+    loop_set_turn_hook(on_turn);
     for (size_t i = 0; i < r->warnings.n; i++)
         LOG(WARNING, "conf.warning", KV_STR("text", r->warnings.v[i]));
     int status = migrating ? run_migrate(c) : serve(a, c);

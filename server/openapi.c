@@ -97,18 +97,8 @@ static struct json *page_of(struct arena *a, struct json *item) {
     return page;
 }
 
-static int good_status(const struct route *r) {
-    if (r->status)
-        return r->status;
-    if (r->flags & ROUTE_TASK)
-        return 202;
-    if (r->method == HTTP_DELETE)
-        return 204;
-    return r->method == HTTP_POST && r->audit && z_ends(r->audit, ".create") ? 201 : 200;
-}
-
 static void good_answer(struct arena *a, const struct route *r, struct json *answers) {
-    int status = good_status(r);
+    int status = route_good_status(r);
     struct json *body = NULL;
     if (r->response_schema != NULL && schema_get(r->response_schema) != NULL)
         body = ref(a, r->response_schema);

@@ -76,6 +76,13 @@ err_t reply_empty(struct reply *out, int status) {
     return NULL;
 }
 
+const char *reply_task_text(struct arena *a, const char *task_id) {
+    struct json *j = json_object(a);
+    json_set_str(a, j, "taskId", task_id);
+    json_set_str(a, j, "task", arena_printf(a, "/api/v1/tasks/%s", task_id));
+    return json_to_text(a, j);
+}
+
 err_t reply_task(struct request *r, struct reply *out, const char *task_id) {
     char location[96];
     (void)snprintf(location, sizeof(location), "/api/v1/tasks/%s", task_id);
@@ -86,16 +93,7 @@ err_t reply_task(struct request *r, struct reply *out, const char *task_id) {
         TRY(h->task_wait(r, task_id, &task));
         return reply_json_text(out, 202, task);
     }
-    AUTO_BUF b;
-    buf_init(&b, 256, KIB(4));
-    struct jw w;
-    jw_init(&w, &b);
-    jw_obj(&w);
-    jw_kv_str(&w, "taskId", task_id);
-    jw_kv_str(&w, "task", location);
-    jw_obj_end(&w);
-    TRY(buf_check(&b));
-    return reply_bytes(out, 202, "application/json", buf_str(&b));
+    return reply_bytes(out, 202, "application/json", str_of(reply_task_text(r->a, task_id)));
 }
 
 bool reply_etag(struct request *r, struct reply *out, int64_t version) {

@@ -20,6 +20,7 @@ MUST_CHECK err_t reply_empty(struct reply *out, int status);
 MUST_CHECK err_t reply_bytes(struct reply *out, int status, const char *content_type, struct str body);
 void reply_error(struct reply *out, err_t e);
 /** 202 + Location: /api/v1/tasks/{id} + body {"taskId":...,"task":"/api/v1/tasks/..."}; honours ?wait=. YIELDS when waiting. */
+const char *reply_task_text(struct arena *a, const char *task_id); /* its body, without ?wait= */
 MUST_CHECK err_t reply_task(struct request *r, struct reply *out, const char *task_id);
 /** Strong ETag from a row version; answers 304 (returns true) when If-None-Match has it. */
 bool reply_etag(struct request *r, struct reply *out, int64_t version);

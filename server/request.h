@@ -29,6 +29,7 @@ struct request {
     const char *scope_id; /* of the addressed object, set by the route's scope resolver */
     void *resource;       /* whatever the scope resolver loaded (documented at the resolver) */
     struct str *params;   /* path parameters in order of the pattern */
+    void *claim;          /* of the Idempotency-Key, set by its hook; NULL = none */
     bool audited;         /* the change's own transaction has written the audit row */
 };
 struct str request_header(const struct request *r, const char *lower_name); /* n == 0 if absent */

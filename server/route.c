@@ -186,3 +186,13 @@ bool route_query_allowed(const struct route *r, const char *name) {
         return true;
     return (r->flags & ROUTE_TASK) && word_in("wait", name);
 }
+
+int route_good_status(const struct route *r) {
+    if (r->status)
+        return r->status;
+    if (r->flags & ROUTE_TASK)
+        return 202;
+    if (r->method == HTTP_DELETE)
+        return 204;
+    return r->method == HTTP_POST && r->audit && z_ends(r->audit, ".create") ? 201 : 200;
+}

@@ -31,6 +31,7 @@ static struct {
     struct arena *result_arena;
     uint64_t check_ns, poll_ns, window_start_us, window_max_us;
     struct loop_stats stats;
+    void (*turn_hook)(uint64_t busy_us);
 } L;
 
 /* ---- deferred callbacks ---- */
@@ -144,9 +145,15 @@ static void on_prepare(uv_prepare_t *h) {
     (void)h;
     uint64_t now = uv_hrtime();
     L.stats.iterations++;
-    if (L.check_ns != 0)
-        note_lag((now - L.check_ns + L.poll_ns) / 1000, now / 1000);
+    if (L.check_ns == 0)
+        return;
+    uint64_t busy_us = (now - L.check_ns + L.poll_ns) / 1000;
+    note_lag(busy_us, now / 1000);
+    if (L.turn_hook != NULL)
+        L.turn_hook(busy_us);
 }
+
+void loop_set_turn_hook(void (*fn)(uint64_t busy_us)) { L.turn_hook = fn; }
 
 static void on_check(uv_check_t *h) {
     (void)h;

@@ -48,6 +48,8 @@ struct loop_stats {
     uint64_t lag_last_us, lag_max_us, iterations;
 };
 struct loop_stats loop_stats_get(void);
+/** After each turn, with the time it was busy. Must be cheap. NULL = none. */
+void loop_set_turn_hook(void (*fn)(uint64_t busy_us));
 
 /** Start a thread that aborts the process (after naming the running fiber on stderr) when the loop has not turned for
  * `seconds`. Once, after loop_init; loop_fini stops it. */

@@ -39,6 +39,8 @@ struct bus {
     int64_t seq;
     bool ready, wake, check_gap, closing, delivering, gap;
     struct deferred deliver;
+    err_t (*before)(void *arg, const struct bus_event *e, size_t n);
+    void *before_arg;
     const struct pg_result *batch; /* of the dispatcher's fiber, while it waits for delivery */
 };
 
@@ -167,14 +169,26 @@ static err_t check_bounds(struct bus *b) {
     return NULL;
 }
 
+static err_t prepare(struct bus *b, const struct pg_result *r) {
+    if (b->before == NULL)
+        return NULL;
+    struct bus_event *e = arena_new_array(arena_current(), struct bus_event, r->rows);
+    for (size_t i = 0; i < r->rows; i++)
+        e[i] = event_of(r, i);
+    return b->before(b->before_arg, e, r->rows);
+}
+
 static err_t catch_up(struct bus *b) {
     size_t rows = BATCH;
     while (rows == BATCH) {
         struct arena_mark m = arena_mark(arena_current());
         struct pg_result *r;
         err_t e = pg_rows(b->db, arena_current(), SQL_BUS_SINCE, PG_ARGS(pg_int(b->seq), pg_int(BATCH)), &r);
-        if (e == NULL && (rows = r->rows) > 0)
-            e = hand_over(b, r, false);
+        if (e == NULL && (rows = r->rows) > 0) {
+            e = prepare(b, r);
+            if (e == NULL)
+                e = hand_over(b, r, false);
+        }
         if (e != NULL)
             return e;
         arena_rewind(arena_current(), m);
@@ -238,6 +252,11 @@ struct bus *bus_new(struct pg *db, const struct pg_conf *conf) {
     b->fiber = fiber_spawn("bus", NULL, bus_main, b);
     fiber_detach(b->fiber);
     return b;
+}
+
+void bus_before(struct bus *b, err_t (*fn)(void *arg, const struct bus_event *e, size_t n), void *arg) {
+    b->before = fn;
+    b->before_arg = arg;
 }
 
 void bus_free(struct bus *b) {

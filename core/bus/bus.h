@@ -31,6 +31,9 @@ MUST_CHECK err_t bus_publish(struct pg *tx, const char *topic, const char *scope
 struct bus;
 /** Starts listening; events committed from now on are delivered. `db` and `conf` outlive it. */
 struct bus *bus_new(struct pg *db, const struct pg_conf *conf);
+/** fn YIELDS, on the dispatcher's fiber, before events are delivered: it fetches what deciding about them needs. After an error
+ * they are read again later. */
+void bus_before(struct bus *b, err_t (*fn)(void *arg, const struct bus_event *e, size_t n), void *arg);
 void bus_free(struct bus *b); /* subscriptions must be gone */
 /** Newest seq handed out. */
 int64_t bus_seq(const struct bus *b);

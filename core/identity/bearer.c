@@ -291,7 +291,7 @@ static bool cidr_form(const char *s) {
     return n >= 3 && n <= 49 && strspn(s, "0123456789abcdefABCDEF.:/") == n;
 }
 
-err_t identity_token_create(struct identity *id, struct arena *a, const struct principal *who,
+err_t identity_token_create(struct identity *id, struct pg *tx, struct arena *a, const struct principal *who,
                             const struct token_request *req, const char **ret_id, const char **ret_token) {
     TRY(check_subset(id, who, req));
     for (size_t i = 0; i < req->n_cidrs; i++)
@@ -302,7 +302,7 @@ err_t identity_token_create(struct identity *id, struct arena *a, const struct p
     const char *scopes = req->scopes ? json_to_text(a, req->scopes) : "[]";
     const char *scope_id = req->scope_id ? req->scope_id : who->token_scope;
     err_t e =
-        pg_exec(id->db, SQL_IDENTITY_TOKEN_INSERT,
+        pg_exec(tx, SQL_IDENTITY_TOKEN_INSERT,
                 PG_ARGS(pg_uuid(tid), pg_uuid(who->user_id), pg_text(req->name),
                         pg_text(str_z(a, str_slice(str_of(token), 0, 8))), pg_text(hash_text(a, token)),
                         pg_json(scopes), pg_uuid(scope_id), pg_text(cidr_array(a, req)), pg_int(req->expires_days)),

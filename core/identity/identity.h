@@ -73,7 +73,7 @@ struct token_request {
     int64_t expires_days; /* 1..365 */
 };
 /** YIELDS. *ret_token is shown once. A token can give at most what the caller has (INSUFFICIENT_SCOPE). */
-MUST_CHECK err_t identity_token_create(struct identity *id, struct arena *a, const struct principal *who,
+MUST_CHECK err_t identity_token_create(struct identity *id, struct pg *tx, struct arena *a, const struct principal *who,
                                        const struct token_request *req, const char **ret_id, const char **ret_token);
 MUST_CHECK err_t identity_token_revoke(struct identity *id, const struct principal *who, const char *token_id);
 /** JWKS document text. */

@@ -53,8 +53,13 @@ struct pg_conf {
 /** Starts connecting in the background; never fails for an unreachable server. Caller frees. */
 struct pg *pg_new(const struct pg_conf *conf);
 void pg_free(struct pg *db); /* YIELDS if on a fiber: closes connections */
+/** A second handle of the same pool for the server's own work (leases, rights, events): it may use the two reserved connections
+ * and has a queue of its own, so that a rush of requests cannot starve it. Free it before the first. */
+struct pg *pg_internal(struct pg *db);
 bool pg_ready(const struct pg *db);
-const char *pg_down_reason(const struct pg *db); /* NULL when ready */
+const char *
+pg_down_reason(const struct pg *db); /* NULL when ready; the server's words, for the log and for administrators */
+const char *pg_down_words(const struct pg *db); /* the same for anybody: names no host, user or database */
 /** YIELDS until one connection is up. */
 MUST_CHECK err_t pg_wait_ready(struct pg *db, uint64_t deadline);
 
@@ -84,7 +89,7 @@ struct pg_listen *pg_listen_new(const struct pg_conf *conf, const char *const *c
                                 void (*on_gap)(void *arg), void *arg);
 void pg_listen_free(struct pg_listen *l);
 struct pg_stats {
-    size_t conns, ready, queued, in_flight;
+    size_t conns, ready, queued, queued_max, in_flight; /* queued_max: of requests, since the start */
     uint64_t queries, errors, reconnects;
 };
 struct pg_stats pg_stats_get(const struct pg *db);

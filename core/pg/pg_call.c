@@ -80,9 +80,14 @@ struct pg_call *pg_call_new(enum pg_call_kind kind) {
     return c;
 }
 
-void pg_call_free(struct pg_call *c) {
+void pg_call_reset(struct pg_call *c) {
     PQclear(c->res); /* NULL is fine */
     PQclear(c->prepare_error);
+    c->res = c->prepare_error = NULL;
+}
+
+void pg_call_free(struct pg_call *c) {
+    pg_call_reset(c);
     if (nspare >= SPARE_MAX || ARENA_DEBUG) {
         free(c);
         return;
@@ -135,25 +140,19 @@ static err_t start(struct pg *db, struct pg_call *call) {
         pg_conn_submit(db->pinned, call);
         return NULL;
     }
-    struct pg_conn *c = list_empty(&p->calls) ? pg_pool_pick(p) : NULL;
-    if (c != NULL) {
-        pg_conn_submit(c, call);
-        return NULL;
-    }
-    if (pg_pool_breaker(p))
-        return pg_pool_unavailable(p, "down");
-    if (p->nwaiting >= p->max_queue)
-        return pg_pool_unavailable(p, "queue full");
-    p->nwaiting++;
-    list_add_tail(&p->calls, &call->link);
+    call->internal = db->internal;
+    bool first = list_empty(call->internal ? &p->own_calls : &p->calls);
+    struct pg_conn *c = first ? pg_pool_pick(p, call->internal) : NULL;
+    if (c == NULL)
+        return pg_pool_queue(p, call);
+    pg_conn_submit(c, call);
     return NULL;
 }
 
 /** The waiter gives up: what was sent stays in the FIFO without an owner. */
 static void abandon(struct pg_pool *p, struct pg_call *call) {
     if (call->conn == NULL) {
-        list_del(&call->link);
-        p->nwaiting--;
+        pg_pool_unqueue(p, call);
         pg_call_free(call);
         return;
     }

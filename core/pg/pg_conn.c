@@ -148,9 +148,7 @@ void pg_conn_submit(struct pg_conn *c, struct pg_call *call) {
 /* ---- receiving ---- */
 
 static void again(struct pg_conn *c, struct pg_call *call) {
-    if (call->res != NULL)
-        PQclear(call->res);
-    call->res = NULL;
+    pg_call_reset(call);
     call->resends++;
     call->alone = true;
     pg_conn_submit(c, call);

@@ -12,7 +12,7 @@ struct mapping {
 static const struct mapping MAP[] = {
     {"40001", ERR_DB_RETRY, "the database asked to try again"},
     {"40P01", ERR_DB_RETRY, "the database asked to try again"},
-    {"55P03", ERR_DB_RETRY, "a lock in the database was not free in time"},
+    {"55P03", ERR_BUSY, "a lock in the database was not free in time"},
     {"23505", ERR_CONFLICT, "an object with this name or key exists already"},
     {"23503", ERR_CONFLICT, "a referenced object does not exist, or this one is still in use"},
     {"23514", ERR_INVALID, "a value is not allowed"},
@@ -35,6 +35,27 @@ static bool state_starts(const char *state, const char *prefix) { return strncmp
 bool pg_state_is_fatal(const char *sqlstate) {
     return sqlstate != NULL &&
            (state_starts(sqlstate, "57P") || state_starts(sqlstate, "08") || strcmp(sqlstate, "25006") == 0);
+}
+
+/* Found in libpq's words, the server's SQLSTATE among them (pg_link.c asks for it). First match wins. */
+const char *pg_words_of(const char *reason) {
+    static const char *const words[][2] = {
+        {":  28", "the database refuses our credentials"},
+        {"no password supplied", "the database refuses our credentials"},
+        {":  3D000:", "the database does not exist"},
+        {":  53300:", "the database has no connection left for us"},
+        {":  53", "the database is short of resources"},
+        {":  57P", "the database is starting or shutting down"},
+        {"shutting down", "the database is starting or shutting down"},
+        {"terminating connection", "the database ended the connection"},
+        {"read-only", "the database is read-only or a standby"},
+        {"hot standby", "the database is read-only or a standby"},
+        {"answer", "the database does not answer"},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(words); i++)
+        if (strstr(reason, words[i][0]) != NULL)
+            return words[i][1];
+    return reason[0] != '\0' ? "the database cannot be reached" : "the database is not connected yet";
 }
 
 err_t pg_error_of(const PGresult *res, const char *what) {

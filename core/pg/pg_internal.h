@@ -12,7 +12,7 @@
 
 enum {
     PG_CONNECT_MS = 3000,
-    PG_RESERVED = 2,          /* connections kept for transactions */
+    PG_RESERVED = 2,          /* connections kept for the server's own work: leases, rights, events */
     PG_DEPTH = 128,           /* calls in flight per connection */
     PG_GROUP = 32,            /* reads that may share one sync */
     PG_SILENCE_MS = 2000,     /* beyond the statement timeout: the server is not answering */
@@ -61,6 +61,8 @@ MUST_CHECK err_t pg_session_run(struct pg_session *s, const char *sql, const str
 
 /** Error for a result that is not OK; lives in arena_current(). `what` names the statement for the log chain. */
 MUST_CHECK err_t pg_error_of(const PGresult *res, const char *what);
+/** What a reason of the pool means, in words that give nothing away. */
+const char *pg_words_of(const char *reason);
 /** Is this SQLSTATE the end of the connection, so that what it was doing is unknown? */
 bool pg_state_is_fatal(const char *sqlstate);
 
@@ -82,6 +84,7 @@ struct pg_call {
     bool read_only;        /* may share a sync and be sent again */
     bool alone;            /* failed together with others once: own sync from now on */
     bool in_tx;            /* never sent again */
+    bool internal;         /* may use the reserved connections */
     bool must_succeed;     /* BEGIN, ROLLBACK: else the connection is in no known state */
     bool sent, sync_after, ended;
     uint8_t resends;
@@ -93,6 +96,8 @@ struct pg_call {
 };
 struct pg_call *pg_call_new(enum pg_call_kind kind);
 void pg_call_free(struct pg_call *c);
+/** Before it is sent again: what it was told so far no longer counts. */
+void pg_call_reset(struct pg_call *c);
 /** Called by the driver when the answer (or its impossibility) is known. */
 void pg_call_done(struct pg_call *c, enum pg_call_end end, const char *reason);
 /** Zero-copy view: the cells point into res, which is cleared with the arena. */
@@ -143,8 +148,9 @@ struct pg_pool {
     size_t n, max_queue;
     uint64_t wait_ms, statement_timeout_ms;
     struct pg_conn *conns;
-    struct list calls, pins; /* waiting */
-    size_t nwaiting;
+    struct list calls, pins;         /* waiting, for requests */
+    struct list own_calls, own_pins; /* waiting, the server's own */
+    size_t nwaiting, nown, most;     /* most: requests that ever waited at once */
     size_t ready;
     unsigned failures; /* connect attempts since the last success */
     bool closing, watching, cancelling;
@@ -158,10 +164,15 @@ struct pg {
     struct pg_pool *pool;
     struct pg_conn *pinned; /* inside pg_tx; NULL again when the connection was lost */
     bool in_tx;
-    int depth; /* savepoints */
+    bool internal; /* made by pg_internal */
+    int depth;     /* savepoints */
 };
 /** Connection for a shared call, or NULL. */
-struct pg_conn *pg_pool_pick(struct pg_pool *p);
+struct pg_conn *pg_pool_pick(struct pg_pool *p, bool internal);
+/** Put a call that found no connection into its queue: ERR_DB_UNAVAILABLE when that is full or nothing can be hoped for. */
+MUST_CHECK err_t pg_pool_queue(struct pg_pool *p, struct pg_call *c);
+/** The waiter gives up. */
+void pg_pool_unqueue(struct pg_pool *p, struct pg_call *c);
 /** Give waiting calls and transactions what has become free. */
 void pg_pool_pump(struct pg_pool *p);
 void pg_pool_requeue(struct pg_pool *p, struct pg_call *c); /* a read whose connection was lost */

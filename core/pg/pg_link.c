@@ -254,11 +254,13 @@ err_t pg_link_connect(const struct pg_link_conf *conf, uint64_t deadline, PGconn
     PGconn *c = PQconnectStartParams(keys->k, keys->v, 0);
     CHECK(c != NULL); /* out of memory */
     PQsetNoticeReceiver(c, quiet, NULL);
+    PQsetErrorVerbosity(c, PQERRORS_VERBOSE); /* with the SQLSTATE: a refused connection has no result to ask */
     e = poll_until_up(c, deadline);
     if (e != NULL) {
         PQfinish(c);
         return e;
     }
+    PQsetErrorVerbosity(c, PQERRORS_DEFAULT);
     *ret = c;
     return NULL;
 }

@@ -21,31 +21,39 @@ struct ready_wait {
 
 static bool usable(const struct pg_conn *c) { return c->state == PG_CONN_READY && !c->retire && c->pinned == NULL; }
 
-struct pg_conn *pg_pool_pick(struct pg_pool *p) {
+static struct pg_conn *least(struct pg_pool *p, bool reserved, size_t *ret_n) {
     struct pg_conn *best = NULL;
+    *ret_n = 0;
     for (size_t i = 0; i < p->n; i++) {
         struct pg_conn *c = &p->conns[i];
-        if (usable(c) && !c->reserved && c->load < PG_DEPTH && (best == NULL || c->load < best->load))
+        if (!usable(c) || c->reserved != reserved)
+            continue;
+        ++*ret_n;
+        if (best == NULL || c->load < best->load)
             best = c;
     }
     return best;
 }
 
-/** Reserved ones first; of the others all but one, so that a rush of transactions leaves single statements a way. */
-static struct pg_conn *pick_pin(struct pg_pool *p) {
-    struct pg_conn *best = NULL;
-    size_t shared = 0;
-    for (size_t i = 0; i < p->n; i++) {
-        struct pg_conn *c = &p->conns[i];
-        if (!usable(c))
-            continue;
-        if (c->reserved)
+struct pg_conn *pg_pool_pick(struct pg_pool *p, bool internal) {
+    size_t n;
+    for (int reserved = internal; reserved >= 0; reserved--) {
+        struct pg_conn *c = least(p, reserved, &n);
+        if (c != NULL && c->load < PG_DEPTH)
             return c;
-        shared++;
-        if (best == NULL || c->load < best->load)
-            best = c;
     }
-    return shared > 1 || p->n == 1 ? best : NULL;
+    return NULL;
+}
+
+/** Transactions leave a way for single statements: of each kind of connection one stays free, as long as there are two. */
+static struct pg_conn *pick_pin(struct pg_pool *p, bool internal) {
+    size_t nreserved, nshared;
+    struct pg_conn *own = least(p, true, &nreserved), *shared = least(p, false, &nshared);
+    if (internal && nreserved > 1)
+        return own;
+    if (nshared > 1 || p->n == 1)
+        return shared;
+    return internal ? own : NULL;
 }
 
 static void pin(struct pg_conn *c, struct pg *handle) {
@@ -53,31 +61,61 @@ static void pin(struct pg_conn *c, struct pg *handle) {
     handle->pinned = c;
 }
 
-void pg_pool_pump(struct pg_pool *p) {
+static size_t *waiting(struct pg_pool *p, bool internal) { return internal ? &p->nown : &p->nwaiting; }
+
+static void pump(struct pg_pool *p, bool internal) {
+    struct list *pins = internal ? &p->own_pins : &p->pins, *calls = internal ? &p->own_calls : &p->calls;
     struct pg_conn *c;
-    while (!list_empty(&p->pins) && (c = pick_pin(p)) != NULL) {
-        struct pin_wait *w = list_entry(list_pop(&p->pins), struct pin_wait, link);
-        p->nwaiting--;
+    while (!list_empty(pins) && (c = pick_pin(p, internal)) != NULL) {
+        struct pin_wait *w = list_entry(list_pop(pins), struct pin_wait, link);
+        --*waiting(p, internal);
         pin(c, w->handle);
         fiber_wake(w->fiber);
     }
-    while (!list_empty(&p->calls) && (c = pg_pool_pick(p)) != NULL) {
-        struct pg_call *call = list_entry(list_pop(&p->calls), struct pg_call, link);
-        p->nwaiting--;
+    while (!list_empty(calls) && (c = pg_pool_pick(p, internal)) != NULL) {
+        struct pg_call *call = list_entry(list_pop(calls), struct pg_call, link);
+        --*waiting(p, internal);
         pg_conn_submit(c, call);
         fiber_wake(call->fiber); /* it waits without a deadline of the queue from now on */
     }
 }
 
+void pg_pool_pump(struct pg_pool *p) {
+    pump(p, true);
+    pump(p, false);
+}
+
+static void count_waiting(struct pg_pool *p, bool internal) {
+    ++*waiting(p, internal);
+    if (p->nwaiting > p->most)
+        p->most = p->nwaiting;
+}
+
+static void add_waiting(struct pg_pool *p, struct pg_call *call) {
+    count_waiting(p, call->internal);
+    list_add_tail(call->internal ? &p->own_calls : &p->calls, &call->link);
+}
+
+err_t pg_pool_queue(struct pg_pool *p, struct pg_call *call) {
+    if (pg_pool_breaker(p))
+        return pg_pool_unavailable(p, "down");
+    if (*waiting(p, call->internal) >= p->max_queue)
+        return pg_pool_unavailable(p, "queue full");
+    add_waiting(p, call);
+    return NULL;
+}
+
+void pg_pool_unqueue(struct pg_pool *p, struct pg_call *call) {
+    list_del(&call->link);
+    --*waiting(p, call->internal);
+}
+
 void pg_pool_requeue(struct pg_pool *p, struct pg_call *call) {
-    if (call->res != NULL)
-        PQclear(call->res);
-    call->res = NULL;
+    pg_call_reset(call);
     call->conn = NULL;
     call->resends++;
     call->alone = true;
-    p->nwaiting++;
-    list_add_tail(&p->calls, &call->link);
+    add_waiting(p, call);
     fiber_wake(call->fiber);
 }
 
@@ -92,17 +130,19 @@ err_t pg_pool_unavailable(const struct pg_pool *p, const char *what) {
 }
 
 err_t pg_pool_pin(struct pg_pool *p, struct pg *handle) {
-    struct pg_conn *c = list_empty(&p->pins) ? pick_pin(p) : NULL;
+    struct list *pins = handle->internal ? &p->own_pins : &p->pins;
+    size_t *n = waiting(p, handle->internal);
+    struct pg_conn *c = list_empty(pins) ? pick_pin(p, handle->internal) : NULL;
     if (c != NULL) {
         pin(c, handle);
         return NULL;
     }
-    if (pg_pool_breaker(p) || p->nwaiting >= p->max_queue)
-        return pg_pool_unavailable(p, p->nwaiting >= p->max_queue ? "queue full" : "down");
+    if (pg_pool_breaker(p) || *n >= p->max_queue)
+        return pg_pool_unavailable(p, *n >= p->max_queue ? "queue full" : "down");
     struct pin_wait w = {.fiber = fiber_self(), .handle = handle};
     CHECK(w.fiber != NULL);
-    p->nwaiting++;
-    list_add_tail(&p->pins, &w.link);
+    count_waiting(p, handle->internal);
+    list_add_tail(pins, &w.link);
     uint64_t deadline = loop_now() + p->wait_ms;
     err_t e = NULL;
     while (handle->pinned == NULL && e == NULL && !(p->closing && w.link.next == NULL))
@@ -111,7 +151,7 @@ err_t pg_pool_pin(struct pg_pool *p, struct pg *handle) {
         return NULL; /* a late cancel shows at the next wait */
     if (w.link.next != NULL) {
         list_del(&w.link);
-        p->nwaiting--;
+        --*n;
     }
     if (e == NULL || (err_is(e, ERR_TIMEOUT) && loop_now() < fiber_deadline()))
         return pg_pool_unavailable(p, "no connection for a transaction in time");
@@ -148,6 +188,13 @@ static uint64_t jittered(uint64_t ms) {
     return ms / 2 + r % (ms / 2 + 1) + ms / 4;
 }
 
+static uint64_t backoff_of(const struct pg_conn *c, uint64_t ms) {
+    ms = jittered(ms);
+    ms = ms < PG_BACKOFF_MIN_MS ? PG_BACKOFF_MIN_MS : ms > PG_BACKOFF_MAX_MS ? PG_BACKOFF_MAX_MS : ms;
+    LOG(DEBUG, "db.backoff", KV_INT("conn", c->index), KV_INT("ms", ms));
+    return ms;
+}
+
 static void wake_ready_waiters(struct pg_pool *p) {
     for (struct list *l; (l = list_pop(&p->ready_waiters)) != NULL;)
         fiber_wake(list_entry(l, struct ready_wait, link)->fiber);
@@ -169,10 +216,13 @@ static void note_up(struct pg_conn *c) {
 }
 
 static void fail_waiting(struct pg_pool *p) {
-    for (struct list *l; (l = list_pop(&p->calls)) != NULL;) {
-        p->nwaiting--;
-        pg_call_done(list_entry(l, struct pg_call, link), PG_END_UNSENT, p->reason);
-    }
+    struct list *const queues[] = {&p->own_calls, &p->calls};
+    for (size_t i = 0; i < ARRAY_LEN(queues); i++)
+        for (struct list *l; (l = list_pop(queues[i])) != NULL;) {
+            struct pg_call *call = list_entry(l, struct pg_call, link);
+            --*waiting(p, call->internal);
+            pg_call_done(call, PG_END_UNSENT, p->reason);
+        }
 }
 
 static void note_down(struct pg_conn *c, err_t e) {
@@ -236,7 +286,7 @@ static err_t conn_main(void *arg) {
             continue;
         }
         if (e == NULL)
-            e = rest(c, jittered(backoff));
+            e = rest(c, backoff_of(c, backoff));
         uint64_t most = c->index == 0 ? PG_SCOUT_MAX_MS : PG_BACKOFF_MAX_MS;
         backoff = p->ready > 0 ? PG_BACKOFF_MIN_MS : backoff * 2 > most ? most : backoff * 2;
     }
@@ -262,9 +312,11 @@ struct pg *pg_new(const struct pg_conf *conf) {
     CHECK(p->url != NULL && p->conns != NULL);
     list_init(&p->calls);
     list_init(&p->pins);
+    list_init(&p->own_calls);
+    list_init(&p->own_pins);
     list_init(&p->ready_waiters);
     timer_init(&p->watch, on_watch, p);
-    size_t reserved = p->n >= 4 ? PG_RESERVED : p->n >= 2 ? 1 : 0;
+    size_t reserved = p->n >= 6 ? PG_RESERVED : p->n >= 3 ? 1 : 0; /* two at least are left for requests */
     for (size_t i = 0; i < p->n; i++) {
         struct pg_conn *c = &p->conns[i];
         pg_conn_init(c, p, i, i >= p->n - reserved);
@@ -274,6 +326,15 @@ struct pg *pg_new(const struct pg_conf *conf) {
     }
     *db = (struct pg){.magic = PG_MAGIC, .pool = p};
     return db;
+}
+
+struct pg *pg_internal(struct pg *db) {
+    CHECK(db->magic == PG_MAGIC && !db->in_tx);
+    struct pg *own = calloc(1, sizeof(*own));
+    CHECK(own != NULL);
+    *own = (struct pg){.magic = PG_MAGIC, .pool = db->pool, .internal = true};
+    db->pool->refs++;
+    return own;
 }
 
 void pg_pool_unref(struct pg_pool *p) {
@@ -292,12 +353,20 @@ void pg_free(struct pg *db) {
         return;
     CHECK(db->magic == PG_MAGIC && !db->in_tx);
     struct pg_pool *p = db->pool;
+    if (db->internal) { /* a second handle, the pool goes with the first */
+        db->magic = 0;
+        free(db);
+        pg_pool_unref(p);
+        return;
+    }
     p->closing = true;
     pg_reason(p->reason, "the server is stopping");
     for (size_t i = 0; i < p->n; i++)
         pg_conn_drop(&p->conns[i], "the server is stopping");
     fail_waiting(p);
     for (struct list *l; (l = list_pop(&p->pins)) != NULL; p->nwaiting--)
+        fiber_wake(list_entry(l, struct pin_wait, link)->fiber);
+    for (struct list *l; (l = list_pop(&p->own_pins)) != NULL; p->nown--)
         fiber_wake(list_entry(l, struct pin_wait, link)->fiber);
     wake_ready_waiters(p);
     for (size_t i = 0; i < p->n; i++)
@@ -321,6 +390,8 @@ const char *pg_down_reason(const struct pg *db) {
     return db->pool->reason[0] != '\0' ? db->pool->reason : "still connecting";
 }
 
+const char *pg_down_words(const struct pg *db) { return pg_ready(db) ? NULL : pg_words_of(db->pool->reason); }
+
 err_t pg_wait_ready(struct pg *db, uint64_t deadline) {
     struct pg_pool *p = db->pool;
     while (p->ready == 0) {
@@ -342,7 +413,8 @@ struct pg_stats pg_stats_get(const struct pg *db) {
     const struct pg_pool *p = db->pool;
     struct pg_stats s = {.conns = p->n,
                          .ready = p->ready,
-                         .queued = p->nwaiting,
+                         .queued = p->nwaiting + p->nown,
+                         .queued_max = p->most,
                          .queries = p->queries,
                          .errors = p->errors,
                          .reconnects = p->reconnects};

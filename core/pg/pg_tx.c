@@ -31,8 +31,8 @@ static err_t commit(struct pg *tx) {
     return e;
 }
 
-static err_t tx_once(struct pg_pool *p, tx_body *body, void *arg) {
-    struct pg tx = {.magic = 0, .pool = p, .in_tx = true};
+static err_t tx_once(struct pg_pool *p, bool internal, tx_body *body, void *arg) {
+    struct pg tx = {.magic = 0, .pool = p, .in_tx = true, .internal = internal};
     TRY(pg_pool_pin(p, &tx));
     pg_call_post(tx.pinned, "BEGIN");
     err_t e = body(&tx, arg);
@@ -71,9 +71,10 @@ err_t pg_tx(struct pg *db, tx_body *body, void *arg) {
     if (db->in_tx)
         return tx_nested(db, body, arg);
     struct pg_pool *p = db->pool; /* db itself may be freed meanwhile */
+    bool internal = db->internal;
     for (int attempt = 1;; attempt++) {
         p->refs++;
-        err_t e = tx_once(p, body, arg);
+        err_t e = tx_once(p, internal, body, arg);
         bool closed = p->closing;
         pg_pool_unref(p);
         if (closed || !err_is(e, ERR_DB_RETRY) || attempt == PG_TX_TRIES)

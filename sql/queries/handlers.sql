@@ -27,27 +27,30 @@ SELECT EXISTS (
        AND NOT EXISTS (SELECT FROM root b WHERE b.user_id = u.id AND b.effect = 'deny'));
 
 -- name: api_idempotency_begin
--- One row: taken by us (claimed), or what the earlier request with this key left. A running one whose owner died is taken over.
+-- One row: taken by us (claimed), or what the earlier request with this key left. A running one whose owner died, or which is
+-- one of the claims $7 that ended without telling, is taken over.
 WITH mine AS (
-    INSERT INTO idempotency_keys AS k (principal_id, key, method, path, request_hash)
-    VALUES ($1, $2, $3, $4, decode($5, 'hex'))
+    INSERT INTO idempotency_keys AS k (principal_id, key, method, path, request_hash, headers)
+    VALUES ($1, $2, $3, $4, decode($5, 'hex'), jsonb_build_object('claim', $6::text))
     ON CONFLICT (principal_id, key) DO UPDATE
         SET method = excluded.method, path = excluded.path, request_hash = excluded.request_hash, state = 'running',
-            status = NULL, headers = NULL, body = NULL, created_at = now(),
+            status = NULL, headers = excluded.headers, body = NULL, created_at = now(),
             lease_until = now() + interval '60 seconds', expires_at = now() + interval '24 hours'
       WHERE k.expires_at <= now()
-         OR (k.state = 'running' AND k.lease_until <= now() AND k.request_hash = excluded.request_hash)
+         OR (k.state = 'running' AND k.request_hash = excluded.request_hash
+             AND (k.lease_until <= now() OR k.headers->>'claim' = ANY (string_to_array($7, ' '))))
     RETURNING principal_id
 )
 SELECT EXISTS (SELECT FROM mine), k.request_hash = decode($5, 'hex') AND k.method = $3, k.state = 'done', k.status, k.headers::text, k.body
   FROM (SELECT 1) one LEFT JOIN idempotency_keys k ON k.principal_id = $1 AND k.key = $2;
 
 -- name: api_idempotency_done
+-- Twice: in the transaction of the effect with what is known of the answer then, and afterwards with the answer itself.
 UPDATE idempotency_keys SET state = 'done', status = $3::integer, headers = $4::jsonb, body = $5::bytea
- WHERE principal_id = $1 AND key = $2 AND state = 'running';
+ WHERE principal_id = $1 AND key = $2 AND headers->>'claim' = $6;
 
 -- name: api_idempotency_drop
-DELETE FROM idempotency_keys WHERE principal_id = $1 AND key = $2 AND state = 'running';
+DELETE FROM idempotency_keys WHERE principal_id = $1 AND key = $2 AND state = 'running' AND headers->>'claim' = $3;
 
 -- name: api_idempotency_purge
 DELETE FROM idempotency_keys WHERE ctid IN (SELECT ctid FROM idempotency_keys WHERE expires_at < now() LIMIT 5000);

@@ -203,18 +203,18 @@ TEST(api_tokens) {
     json_push(a, scopes, json_string(a, "node:read"));
     struct token_request req = {.name = "ci", .scopes = scopes, .expires_days = 1};
     const char *tid, *token;
-    OK(identity_token_create(id, a, me, &req, &tid, &token));
-    FAILS(ERR_CONFLICT, identity_token_create(id, a, me, &req, &tid, &token));
+    OK(identity_token_create(id, db, a, me, &req, &tid, &token));
+    FAILS(ERR_CONFLICT, identity_token_create(id, db, a, me, &req, &tid, &token));
     p = bearer(token);
     CHECK(z_eq(p->token_id, tid) && p->session_id == NULL && p->narrowed && perm_has(&p->token_perms, PERM_NODE_READ) &&
           z_eq(p->user_id, me->user_id));
     req.name = "wider";
     req.scopes = NULL;
     const char *id2, *token2;
-    FAILS(ERR_INSUFFICIENT_SCOPE, identity_token_create(id, a, p, &req, &id2, &token2));
+    FAILS(ERR_INSUFFICIENT_SCOPE, identity_token_create(id, db, a, p, &req, &id2, &token2));
     const char *range = "10.0.0.0/8";
     req = (struct token_request){.name = "away", .cidrs = &range, .n_cidrs = 1, .expires_days = 1};
-    OK(identity_token_create(id, a, me, &req, &id2, &token2));
+    OK(identity_token_create(id, db, a, me, &req, &id2, &token2));
     FAILS(ERR_TOKEN_INVALID, identity_bearer(id, a, str_of(token2), "127.0.0.1", &p));
     OK(identity_bearer(id, a, str_of(token2), "10.1.2.3", &p));
     FAILS(ERR_TOKEN_INVALID, identity_bearer(id, a, str_of(arena_printf(a, "%sx", token)), "127.0.0.1", &p));

@@ -9,6 +9,7 @@
 #include <string.h>
 #include <arpa/inet.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <sys/socket.h>
 #include <unistd.h>
 #include <cmocka.h>
@@ -16,7 +17,7 @@
 #include "core/async/loop.h"
 #include "core/async/wait.h"
 #include "core/obs/log.h"
-#include "core/pg/pg.h"
+#include "core/pg/pg_internal.h"
 #include "tests/unit/pg/pg_lab.h"
 
 static struct pg *db;
@@ -499,7 +500,45 @@ static err_t pins_body(void *arg) {
 }
 static void test_pins(void **state) {
     (void)state;
-    run_in_pool(4, 0, pins_body);
+    run_in_pool(6, 0, pins_body);
+}
+
+/* A rush of requests, in statements and transactions, takes everything but what is kept for the server's own work. */
+static struct pg *rush_db;
+static err_t hog(void *arg) {
+    struct pg_result *r;
+    if (arg != NULL)
+        err_ignore(pg_tx(rush_db, cancelled_tx, NULL));
+    else
+        err_ignore(pg_query(rush_db, arena_current(), "SELECT pg_sleep(0.05)", PG_NOARGS, &r));
+    latch_down(&all);
+    return NULL;
+}
+static err_t reserved_body(void *arg) {
+    (void)arg;
+    struct pg *own = pg_internal(db);
+    rush_db = db;
+    latch_init(&all, 900);
+    for (intptr_t i = 0; i < 900; i++)
+        fiber_spawn_detached("hog", NULL, hog, i % 3 ? NULL : (void *)1);
+    must(fiber_sleep(100));
+    assert_int_equal(pg_stats_get(db).queued_max, 256);
+    for (int i = 0; i < 20; i++) {
+        struct pg_result *r;
+        must(pg_query(own, arena_current(), "SELECT 1", PG_NOARGS, &r));
+        must(pg_tx(own, inner_tx, NULL));
+    }
+    assert_true(pg_stats_get(db).queued > 100); /* all the while the others waited */
+    must(latch_wait(&all, deadline_in(60000)));
+    latch_done(&all);
+    pg_free(own);
+    query("DROP TABLE x");
+    return NULL;
+}
+static void test_reserved(void **state) {
+    (void)state;
+    pg_lab_psql("CREATE TABLE x (i integer)");
+    run_in_pool(6, 0, reserved_body);
 }
 
 /* ---- LISTEN ---- */
@@ -545,6 +584,43 @@ static void test_listen(void **state) {
     run_in_pool(2, 0, listen_body);
 }
 
+/* ---- what is promised ---- */
+
+static err_t limits_body(void *arg) {
+    (void)arg;
+    assert_string_equal(pg_cell(query("SHOW statement_timeout"), 0, 0), "5s");
+    assert_string_equal(pg_cell(query("SHOW idle_in_transaction_session_timeout"), 0, 0), "10s");
+    return NULL;
+}
+static void test_limits(void **state) {
+    (void)state;
+    assert_int_equal(PG_CONNECT_MS, 3000);
+    assert_int_equal(PG_RESERVED, 2);
+    assert_int_equal(PG_BACKOFF_MIN_MS, 500);
+    assert_int_equal(PG_BACKOFF_MAX_MS, 30000);
+    assert_int_equal(PG_TX_TRIES, 3);
+    run_in_pool(2, 0, limits_body);
+}
+
+static void test_words(void **state) {
+    (void)state;
+    static const char *const words[][2] = {
+        {"connection to server at \"10.0.0.1\", port 5432 failed: FATAL:  28P01: password authentication failed for user "
+         "\"u\"",
+         "the database refuses our credentials"},
+        {"connection to server on socket \"/x\" failed: FATAL:  3D000: database \"x\" does not exist",
+         "the database does not exist"},
+        {"connection to server on socket \"/x\" failed: FATAL:  57P03: the database system is starting up",
+         "the database is starting or shutting down"},
+        {"connection to server on socket \"/x\" failed: server is in hot standby mode",
+         "the database is read-only or a standby"},
+        {"the database did not answer in 3000 ms", "the database does not answer"},
+        {"connection to server at \"localhost\" failed: Connection refused", "the database cannot be reached"},
+        {"", "the database is not connected yet"}};
+    for (size_t i = 0; i < ARRAY_LEN(words); i++)
+        assert_string_equal(pg_words_of(words[i][0]), words[i][1]);
+}
+
 /* ---- no server ---- */
 
 /* Accepts and says nothing. */
@@ -558,7 +634,12 @@ static err_t silent_body(void *arg) {
     assert_int_equal(getsockname(fd, (struct sockaddr *)&sa, &len), 0);
     db = pg_new(&(struct pg_conf){
         .url = arena_printf(arena_current(), "postgresql://localhost:%d/x", ntohs(sa.sin_port)), .pool_size = 1});
-    assert_true(err_is(pg_wait_ready(db, deadline_in(3500)), ERR_DB_UNAVAILABLE));
+    assert_true(err_is(pg_wait_ready(db, deadline_in(500)), ERR_DB_UNAVAILABLE));
+    unsigned ms = 0, patient = 0; /* the system gives up on a peer that acknowledges nothing */
+    for (int i = 3; i < 100; i++)
+        patient += getsockopt(i, IPPROTO_TCP, TCP_USER_TIMEOUT, &ms, &(socklen_t){sizeof(ms)}) == 0 && ms == 10000;
+    assert_int_equal(patient, 1);
+    assert_true(err_is(pg_wait_ready(db, deadline_in(3000)), ERR_DB_UNAVAILABLE));
     assert_non_null(strstr(pg_down_reason(db), "did not answer in 3000 ms"));
     pg_free(db);
     close(fd);
@@ -602,6 +683,9 @@ int main(void) {
         cmocka_unit_test(test_unknown_commit),
         cmocka_unit_test(test_silent),
         cmocka_unit_test(test_pins),
+        cmocka_unit_test(test_reserved),
+        cmocka_unit_test(test_limits),
+        cmocka_unit_test(test_words),
         cmocka_unit_test(test_listen),
         cmocka_unit_test(test_nowhere),
         cmocka_unit_test(test_sigstop),

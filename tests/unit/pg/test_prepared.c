@@ -132,6 +132,38 @@ static err_t outdated_body(void *arg) {
     return NULL;
 }
 
+/* The connection is lost while the statement is being prepared: what the first try was told must not count for the second. */
+static err_t read_head(void *arg) {
+    struct pg_result *r;
+    (void)arg;
+    return pg_rows(db, arena_current(), SQL_AUDIT_HEAD, PG_ARGS(pg_uuid(SOME_ID)), &r);
+}
+static err_t preparing_body(void *arg) {
+    (void)arg;
+    struct pg_result *r;
+    const char *waiting =
+        "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE wait_event_type = 'Lock'";
+    struct pg *locker = pg_new(&(struct pg_conf){.url = conf.url, .pool_size = 1});
+    struct pg_conf one_conn = {.url = conf.url, .pool_size = 1};
+    for (int losses = 1; losses <= 2; losses++) {
+        db = pg_new(&one_conn);
+        must(pg_wait_ready(db, deadline_in(5000)));
+        must(pg_wait_ready(locker, deadline_in(5000)));
+        must(pg_query(locker, arena_current(), "BEGIN", PG_NOARGS, &r));
+        must(pg_query(locker, arena_current(), "LOCK TABLE audit_heads IN ACCESS EXCLUSIVE MODE", PG_NOARGS, &r));
+        struct fiber *f = fiber_spawn("read", NULL, read_head, NULL);
+        for (int lost = 0; lost < losses;) {
+            must(fiber_sleep(20));
+            lost += *pg_lab_psql(waiting) == '1';
+        }
+        must(pg_query(locker, arena_current(), "COMMIT", PG_NOARGS, &r));
+        must(fiber_join(f));
+        pg_free(db);
+    }
+    pg_free(locker);
+    return NULL;
+}
+
 static err_t migrate_body(void *arg) {
     (void)arg;
     int n;
@@ -149,11 +181,13 @@ static err_t migrate_body(void *arg) {
 TEST_OF(migrate)
 TEST_OF(fresh)
 TEST_OF(forget)
+TEST_OF(preparing)
 TEST_OF(outdated)
 
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_migrate), cmocka_unit_test(test_fresh),
-                                       cmocka_unit_test(test_forget), cmocka_unit_test(test_outdated)};
+                                       cmocka_unit_test(test_forget), cmocka_unit_test(test_preparing),
+                                       cmocka_unit_test(test_outdated)};
     pg_lab_start();
     conf = (struct pg_conf){.url = pg_lab_database("prepared"), .pool_size = 4, .max_queue = 1000};
     loop_init();

@@ -26,6 +26,7 @@ export type RoleBinding = Schemas["RoleBinding"];
 export type Project = Schemas["Project"];
 
 export type Node = Schemas["Node"];
+export type NodeInput = Schemas["NodeCreate"];
 export type NodeState = Node["state"];
 export type NodeTest = Schemas["NodeTest"];
 export type Engine = Schemas["Engine"];

@@ -1,30 +1,13 @@
-import { QueryClient, QueryClientProvider } from "@tanstack/react-query";
-import { fireEvent, render, screen, waitFor } from "@testing-library/react";
+import { fireEvent, screen, waitFor } from "@testing-library/react";
 import { afterEach, describe, expect, it, vi } from "vitest";
 import { validate } from "@/api/schema";
 import { schemaSet } from "@/api/test-schemas";
-import { queries } from "@/live/queries";
+import { openForm, reply } from "@/ui/forms/test-form";
 import { AddNode, nodeShape } from "./AddNode";
 
-const schema = schemaSet("NodeCreate");
-
 function setup() {
-  const sent: unknown[] = [];
-  vi.stubGlobal("fetch", (_url: string, init: RequestInit) => {
-    sent.push(JSON.parse(String(init.body)));
-    return Promise.resolve(new Response(JSON.stringify({ id: "n", name: "edge" }), { status: 201, headers: { "content-type": "application/json" } }));
-  });
-  const client = new QueryClient();
-  client.setQueryData(queries.schema("NodeCreate").queryKey, schema);
   const onClose = vi.fn();
-  render(
-    <QueryClientProvider client={client}>
-      <AddNode onClose={onClose} />
-    </QueryClientProvider>,
-  );
-  const type = (label: string | RegExp, value: string) => fireEvent.change(screen.getByLabelText(label), { target: { value } });
-  const click = (name: string) => fireEvent.click(screen.getByRole("button", { name }));
-  return { sent, onClose, type, click };
+  return { onClose, ...openForm("NodeCreate", <AddNode onClose={onClose} />, reply(201, { id: "n", name: "edge" })) };
 }
 
 describe("a new node", () => {
@@ -58,6 +41,6 @@ describe("a new node", () => {
 
   it("has no empty parts", () => {
     expect(nodeShape.toModel({ name: "a", url: "unix:///run/docker.sock", ca: "", cert: "", key: "" }, {})).toEqual({ name: "a", url: "unix:///run/docker.sock" });
-    expect(validate(schema, nodeShape.toModel({ name: "a", url: "tcp://h:1", ca: "", cert: "c", key: "k" }, {})).map((v) => v.pointer)).toEqual(["/tls/ca"]);
+    expect(validate(schemaSet("NodeCreate"), nodeShape.toModel({ name: "a", url: "tcp://h:1", ca: "", cert: "c", key: "k" }, {})).map((v) => v.pointer)).toEqual(["/tls/ca"]);
   });
 });

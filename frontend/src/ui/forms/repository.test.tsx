@@ -1,32 +1,15 @@
-import { QueryClient, QueryClientProvider } from "@tanstack/react-query";
-import { fireEvent, render, screen, waitFor } from "@testing-library/react";
+import { fireEvent, screen, waitFor } from "@testing-library/react";
 import { afterEach, describe, expect, it, vi } from "vitest";
 import { validate } from "@/api/schema";
 import { schemaSet } from "@/api/test-schemas";
-import { queries } from "@/live/queries";
 import { RepositoryForm, repositoryShape } from "./RepositoryForm";
+import { openForm, reply } from "./test-form";
 
-const schema = schemaSet("RepositoryCreate");
 const PROJECT = "0190b6f2-0000-7000-8000-000000000001";
 
-function setup(answer = () => new Response(JSON.stringify({ id: "r", name: "shop" }), { status: 201, headers: { "content-type": "application/json" } })) {
-  const sent: unknown[] = [];
-  vi.stubGlobal("fetch", (_url: string, init: RequestInit) => {
-    sent.push(JSON.parse(String(init.body)));
-    return Promise.resolve(answer());
-  });
-  const client = new QueryClient({ defaultOptions: { queries: { staleTime: Infinity } } });
-  client.setQueryData(queries.schema("RepositoryCreate").queryKey, schema);
-  client.setQueryData(queries.projects().queryKey, { items: [{ id: PROJECT, name: "shop", displayName: "Shop" }], truncated: false } as never);
+function setup(answer = reply(201, { id: "r", name: "shop" })) {
   const onDone = vi.fn();
-  render(
-    <QueryClientProvider client={client}>
-      <RepositoryForm onDone={onDone} onCancel={() => {}} />
-    </QueryClientProvider>,
-  );
-  const type = (label: string, value: string) => fireEvent.change(screen.getByLabelText(label), { target: { value } });
-  const click = (name: string) => fireEvent.click(screen.getByRole("button", { name }));
-  return { sent, onDone, type, click };
+  return { onDone, ...openForm("RepositoryCreate", <RepositoryForm onDone={onDone} onCancel={() => {}} />, answer, [{ id: PROJECT, name: "shop" }]) };
 }
 
 describe("a new repository", () => {
@@ -50,7 +33,7 @@ describe("a new repository", () => {
 
   it("asks for the keys of an ssh address, and shows the server's refusal at its field", async () => {
     const refusal = { error: { code: "INVALID_INPUT", message: "the host key is not one", details: {}, field: "/auth/hostKey" } };
-    const { sent, type, click } = setup(() => new Response(JSON.stringify(refusal), { status: 422, headers: { "content-type": "application/json" } }));
+    const { sent, type, click } = setup(reply(422, refusal));
     type("Address", "git@host:stack.git");
     click("Connect repository");
     expect(await screen.findByText("Paste the private key.")).toBeTruthy();
@@ -66,7 +49,7 @@ describe("a new repository", () => {
   it("keeps only what belongs to the kind of access, and refuses no number for seconds", () => {
     const fields = repositoryShape.toFields({ name: "a", url: "https://h/a", projectId: PROJECT, auth: { type: "token", token: "t" } });
     expect(repositoryShape.toModel({ ...fields, authType: "none" }, {})).toEqual({ name: "a", url: "https://h/a", projectId: PROJECT });
-    expect(validate(schema, repositoryShape.toModel({ ...fields, token: "" }, {})).map((v) => `${v.rule} ${v.pointer}`)).toEqual(["min /auth/token"]);
+    expect(validate(schemaSet("RepositoryCreate"), repositoryShape.toModel({ ...fields, token: "" }, {})).map((v) => `${v.rule} ${v.pointer}`)).toEqual(["min /auth/token"]);
     expect(repositoryShape.check?.({ ...fields, pollSeconds: "soon" })).toEqual({ pollSeconds: "Enter whole seconds." });
   });
 });

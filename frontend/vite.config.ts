@@ -26,7 +26,8 @@ export default defineConfig({
   },
   test: {
     environment: "jsdom",
-    include: ["src/**/*.test.{ts,tsx}"],
+    include: ["src/**/*.test.{ts,tsx}", "scripts/*.test.mjs"],
+    testTimeout: 60_000, // a machine that is busy with other things is no failure
     setupFiles: ["src/test-setup.ts"],
   },
 });

@@ -226,6 +226,7 @@ static const struct route rows[] = {
     CONTAINER(POST, "/restart", "container:restart", restart, .audit = "container.restart", .query = "t", .status = 204,
               .summary = "Restart"),
     CONTAINER(GET, "/logs", "container:logs", logs, .query = "tail since until timestamps stdout stderr follow after",
-              .flags = ROUTE_SSE, .summary = "Log text, or server-sent events by Accept"),
+              .response_type = "text/plain", .flags = ROUTE_SSE,
+              .summary = "Log text, or server-sent events by Accept"),
 };
 ROUTE_TABLE(containers_routes, rows);

@@ -75,11 +75,12 @@ static const struct route rows[] = {
 ROUTE_TABLE(meta_routes, rows);
 
 static const struct route metrics_public[] = {
-    ROUTE(GET, "/metrics", AUTH_PUBLIC, NULL, metrics, .flags = ROUTE_INLINE, .tag = "meta",
-          .summary = "Prometheus metrics"),
+    ROUTE(GET, "/metrics", AUTH_PUBLIC, NULL, metrics, .response_type = "text/plain", .flags = ROUTE_INLINE,
+          .tag = "meta", .summary = "Prometheus metrics"),
 };
 static const struct route metrics_private[] = {
-    ROUTE(GET, "/metrics", AUTH_PERMISSION, "system:read", metrics, .tag = "meta", .summary = "Prometheus metrics"),
+    ROUTE(GET, "/metrics", AUTH_PERMISSION, "system:read", metrics, .response_type = "text/plain", .tag = "meta",
+          .summary = "Prometheus metrics"),
 };
 ROUTE_TABLE(metrics_public_routes, metrics_public);
 ROUTE_TABLE(metrics_private_routes, metrics_private);

@@ -16,6 +16,7 @@
 #include "handlers/parts.h"
 #include "handlers/upkeep.h"
 #include "server/health.h"
+#include "server/openapi.h"
 #include "server/schema.h"
 #include "server/server.h"
 
@@ -251,6 +252,19 @@ static err_t boot(void *arg) {
     return NULL;
 }
 
+static void register_api(void) {
+    schema_register_embedded();
+    handlers_routes();
+    schema_seal();
+}
+
+void handlers_openapi(struct buf *out) {
+    AUTO(arena) a = arena_new("openapi", 0);
+    register_api();
+    json_write(out, openapi_document(a, DF_VERSION));
+    buf_putc(out, '\n');
+}
+
 err_t handlers_start(const struct handlers_conf *conf) {
     struct platform *p = platform();
     B.a = arena_new("platform", 0);
@@ -263,9 +277,7 @@ err_t handlers_start(const struct handlers_conf *conf) {
     p->commit = arena_strdup(B.a, conf->commit);
     p->started_ms = clock_wall_ms();
     hooks_install();
-    schema_register_embedded();
-    handlers_routes();
-    schema_seal();
+    register_api();
     metrics_on_collect(collect, p);
     health_register("database", true, probe_database, p);
     health_register("authorization", true, probe_rights, p);

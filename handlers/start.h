@@ -11,6 +11,9 @@ struct handlers_conf {
  * trying for as long as the database is away: routes answer 503 meanwhile. What no waiting can cure (newer schema, wrong root
  * key) stops the loop; handlers_fatal() tells. */
 MUST_CHECK err_t handlers_start(const struct handlers_conf *conf);
+/** The API's document in JSON, for `dockflow --openapi`: nothing is started and nobody is asked; the process ends after it.
+ * Before: conf_publish. */
+void handlers_openapi(struct buf *out);
 /** Why the boot gave up; NULL = it did not. */
 err_t handlers_fatal(void);
 /** YIELDS. Jobs and watchers hand over their work: at SIGTERM, while requests are still answered. */

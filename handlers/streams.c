@@ -218,7 +218,8 @@ static const struct route rows[] = {
           .summary = "Platform events by subscription"),
     ROUTE(GET, "/ws/events", AUTH_SELF, NULL, events_ws, .flags = ROUTE_WS, .tag = "streams",
           .summary = "Alias of /ws/v1/events"),
-    ROUTE(GET, "/api/v1/stream/events", AUTH_SELF, NULL, events_sse, .query = "topics scope object", .flags = ROUTE_SSE,
-          .tag = "streams", .summary = "Platform events as server-sent events"),
+    ROUTE(GET, "/api/v1/stream/events", AUTH_SELF, NULL, events_sse, .query = "topics scope object",
+          .response_type = "text/event-stream", .flags = ROUTE_SSE, .tag = "streams",
+          .summary = "Platform events as server-sent events"),
 };
 ROUTE_TABLE(streams_routes, rows);

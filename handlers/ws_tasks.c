@@ -223,8 +223,8 @@ static err_t task_sse(struct request *r, struct reply *out) {
 }
 
 #define TASK(path, fn, flag, text)                                                                                     \
-    ROUTE(GET, path, AUTH_PERMISSION, "task:read", fn, .resolve = resolve_task, .flags = flag, .tag = "streams",       \
-          .summary = text)
+    ROUTE(GET, path, AUTH_PERMISSION, "task:read", fn, .resolve = resolve_task, .response_type = "text/event-stream",  \
+          .flags = flag, .tag = "streams", .summary = text)
 static const struct route rows[] = {
     TASK("/ws/v1/tasks/{id}", task_ws, ROUTE_WS, "A task and its log, live"),
     TASK("/ws/tasks/{id}", task_ws, ROUTE_WS, "Alias of /ws/v1/tasks/{id}"),

@@ -49,7 +49,7 @@ static int print(void (*write)(struct buf *out), const char *head) {
 
 static const char usage[] = "usage: dockflow [serve] [--key value ...]      run the server\n"
                             "       dockflow migrate [--key value ...]      bring the database up to date and exit\n"
-                            "       dockflow --check-config | --print-config | --version | --help\n\n";
+                            "       dockflow --check-config | --print-config | --openapi | --version | --help\n\n";
 
 /* ---- configuration into what the transport takes ---- */
 
@@ -294,6 +294,10 @@ int main(int argc, char **argv) {
         return print(conf_print_flags, usage);
     if (r.print_docs)
         return print(conf_print_docs, "");
+    if (r.openapi) {
+        conf_publish(a, r.conf);
+        return print(handlers_openapi, "");
+    }
     if (r.version) {
         (void)printf("dockflow %s %s\n", DF_VERSION, DF_COMMIT);
         return 0;

@@ -25,16 +25,21 @@ static struct json *content(struct arena *a, const char *type, struct json *sche
     return c;
 }
 
+static struct json *type_of(struct arena *a, const char *type) {
+    struct json *s = json_object(a);
+    json_set_str(a, s, "type", type);
+    return s;
+}
+
 static void add_parameter(struct arena *a, struct json *list, const char *name, const char *in, bool required,
                           const char *type, const char *text) {
-    struct json *p = json_object(a), *s = json_object(a);
+    struct json *p = json_object(a);
     json_set_str(a, p, "name", name);
     json_set_str(a, p, "in", in);
     json_set_bool(a, p, "required", required);
     if (text != NULL)
         json_set_str(a, p, "description", text);
-    json_set_str(a, s, "type", type);
-    json_set(a, p, "schema", s);
+    json_set(a, p, "schema", type_of(a, type));
     json_push(a, list, p);
 }
 
@@ -70,12 +75,17 @@ static void header_parameters(struct arena *a, const struct route *r, struct jso
                       "Repeating the request repeats the answer, for 24 h");
 }
 
-static void add_answer(struct arena *a, struct json *answers, const char *status, const char *text, struct json *body) {
+static void add_answer_of(struct arena *a, struct json *answers, const char *status, const char *text, const char *type,
+                          struct json *body) {
     struct json *r = json_object(a);
     json_set_str(a, r, "description", text);
     if (body != NULL)
-        json_set(a, r, "content", content(a, "application/json", body));
+        json_set(a, r, "content", content(a, type, body));
     json_set(a, answers, status, r);
+}
+
+static void add_answer(struct arena *a, struct json *answers, const char *status, const char *text, struct json *body) {
+    add_answer_of(a, answers, status, text, "application/json", body);
 }
 
 static void add_error(struct arena *a, struct json *answers, const char *status, const char *text) {
@@ -84,7 +94,7 @@ static void add_error(struct arena *a, struct json *answers, const char *status,
 
 static struct json *page_of(struct arena *a, struct json *item) {
     struct json *page = json_object(a), *props = json_object(a), *items = json_object(a), *next = json_object(a);
-    struct json *types = json_array(a);
+    struct json *types = json_array(a), *required = json_array(a);
     json_set_str(a, items, "type", "array");
     json_set(a, items, "items", item);
     json_push(a, types, json_string(a, "string"));
@@ -92,7 +102,10 @@ static struct json *page_of(struct arena *a, struct json *item) {
     json_set(a, next, "type", types);
     json_set(a, props, "items", items);
     json_set(a, props, "next", next);
+    json_push(a, required, json_string(a, "items"));
+    json_push(a, required, json_string(a, "next"));
     json_set_str(a, page, "type", "object");
+    json_set(a, page, "required", required);
     json_set(a, page, "properties", props);
     return page;
 }
@@ -108,6 +121,8 @@ static void good_answer(struct arena *a, const struct route *r, struct json *ans
         body = page_of(a, body);
     if (r->flags & ROUTE_WS)
         add_answer(a, answers, "101", "WebSocket opened", NULL);
+    else if (r->response_type != NULL)
+        add_answer_of(a, answers, arena_printf(a, "%d", status), "Success", r->response_type, type_of(a, "string"));
     else if (status == 202)
         add_answer(a, answers, "202", r->flags & ROUTE_TASK ? "Accepted; Location names the task" : "Accepted", body);
     else
@@ -115,7 +130,7 @@ static void good_answer(struct arena *a, const struct route *r, struct json *ans
                    status == 204 ? NULL : body);
     if ((r->flags & ROUTE_TASK) && r->method == HTTP_DELETE)
         add_answer(a, answers, "204", "Done at once", NULL);
-    if (r->flags & ROUTE_HOOK)
+    if ((r->flags & ROUTE_HOOK) && body != NULL)
         add_answer(a, answers, "200", "Delivered before", body);
     if (r->request_schema != NULL && z_eq(r->request_schema, "SyncRequest"))
         add_answer(a, answers, "200", "With dryRun: the plan", ref(a, "Plan"));
@@ -375,14 +390,14 @@ static err_t get_docs_file(struct request *r, struct reply *out) {
 static const struct route ROUTES[] = {
     ROUTE(GET, "/api/v1/openapi.json", AUTH_PUBLIC, NULL, get_json, .response_schema = "OpenApiDocument", .tag = "meta",
           .summary = "This API as OpenAPI 3.1, JSON"),
-    ROUTE(GET, "/api/v1/openapi.yaml", AUTH_PUBLIC, NULL, get_yaml, .tag = "meta",
+    ROUTE(GET, "/api/v1/openapi.yaml", AUTH_PUBLIC, NULL, get_yaml, .response_type = "application/yaml", .tag = "meta",
           .summary = "This API as OpenAPI 3.1, YAML"),
     ROUTE(GET, "/api/v1/schemas/{kind}", AUTH_PUBLIC, NULL, get_schema, .response_schema = "JsonSchema", .tag = "meta",
           .summary = "One JSON Schema"),
-    ROUTE(GET, "/api/docs", AUTH_PUBLIC, NULL, get_docs, .flags = ROUTE_INLINE, .tag = "meta",
-          .summary = "This API to browse"),
-    ROUTE(GET, "/api/docs/{file}", AUTH_PUBLIC, NULL, get_docs_file, .flags = ROUTE_INLINE, .tag = "meta",
-          .summary = "Script and style of the page"),
+    ROUTE(GET, "/api/docs", AUTH_PUBLIC, NULL, get_docs, .response_type = "text/html", .flags = ROUTE_INLINE,
+          .tag = "meta", .summary = "This API to browse"),
+    ROUTE(GET, "/api/docs/{file}", AUTH_PUBLIC, NULL, get_docs_file, .response_type = "text/*", .flags = ROUTE_INLINE,
+          .tag = "meta", .summary = "Script and style of the page"),
 };
 
 void openapi_routes(void) { routes_register(ROUTES, ARRAY_LEN(ROUTES)); }

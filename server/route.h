@@ -43,6 +43,7 @@ struct route {
     const char *audit;           /* "application.sync"; NULL for reads */
     const char *request_schema;  /* name in conf/schemas (without .json), NULL = no body */
     const char *response_schema; /* of the answer, or of each item with ROUTE_LIST and ROUTE_PAGE */
+    const char *response_type;   /* of an answer that is not JSON; it is documented as text then */
     int status;        /* of success; 0: 202 of tasks, 204 of DELETE, 201 of what is audited as x.create, else 200 */
     const char *query; /* allowed query parameters, space separated; NULL = none (LIST/TASK flags add theirs) */
     unsigned flags;

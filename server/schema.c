@@ -16,7 +16,7 @@ static const char REF_PREFIX[] = "#/components/schemas/";
 static const char *const KEYWORDS[] = {
     "type", "properties", "required", "additionalProperties", "enum", "const", "minLength", "maxLength", "minimum",
     "maximum", "items", "minItems", "maxItems", "uniqueItems", "format", "$ref", "minProperties", "maxProperties",
-    "propertyNames",
+    "propertyNames", "anyOf",
     /* annotations */
     "title", "description", "examples", "default", "readOnly", "writeOnly", "deprecated", NULL};
 static const char *const FORMATS[] = {"uuid",     "name",  "uri",   "email",    "date-time", "path",
@@ -43,6 +43,10 @@ static void check_schema(const struct json *s, bool final) {
         if (z_eq(key, "properties")) {
             for (size_t k = 0; k < v->obj.n; k++)
                 check_schema(v->obj.v[k].value, final);
+        } else if (z_eq(key, "anyOf")) {
+            CHECK(json_is(v, JSON_ARRAY) && json_len(v) > 0);
+            for (size_t k = 0; k < v->arr.n; k++)
+                check_schema(v->arr.v[k], final);
         } else if (z_eq(key, "items") || z_eq(key, "additionalProperties") || z_eq(key, "propertyNames")) {
             check_schema(v, final);
         } else if (z_eq(key, "format")) {
@@ -350,6 +354,19 @@ static err_t check_object(const struct json *s, const struct json *v, struct wal
     return check_required(s, v, w);
 }
 
+/* The first that fits; what the others had against it is of no use to anybody. */
+static err_t check_any(const struct json *list, const struct json *v, struct walk *w) {
+    const size_t n = w->n;
+    const int depth = w->depth;
+    for (size_t i = 0; i < json_len(list); i++) {
+        if (validate(json_at(list, i), v, w) == NULL)
+            return NULL;
+        w->n = n;
+        w->depth = depth;
+    }
+    return violation(w, "anyOf", "fits none of the allowed forms");
+}
+
 static err_t validate(const struct json *s, const struct json *v, struct walk *w) {
     if (json_is(s, JSON_BOOL))
         return s->b ? NULL : violation(w, "false", "not allowed");
@@ -361,6 +378,8 @@ static err_t validate(const struct json *s, const struct json *v, struct walk *w
         CHECK(target != NULL);
         TRY(validate(target, v, w));
     }
+    if (json_get(s, "anyOf") != NULL)
+        TRY(check_any(json_get(s, "anyOf"), v, w));
     const struct json *type = json_get(s, "type");
     if (type != NULL)
         TRY(check_type(type, v, w));

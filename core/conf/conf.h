@@ -85,7 +85,7 @@ struct conf_input {
 struct conf_result {
     const struct conf *conf;
     const char *path; /* file that was read; NULL if none */
-    bool check_config, print_docs, help, version;
+    bool check_config, print_docs, openapi, help, version;
     struct conf_list warnings;
 };
 

@@ -153,6 +153,7 @@ static bool switch_flag(struct flags *f, struct str name) {
         bool *flag;
     } switches[] = {{"check-config", &r->check_config},
                     {"print-config", &r->print_docs},
+                    {"openapi", &r->openapi},
                     {"help", &r->help},
                     {"version", &r->version}};
     for (size_t i = 0; i < ARRAY_LEN(switches); i++) {
@@ -243,7 +244,7 @@ static err_t load(struct arena *a, const struct conf_input *in, struct conf_resu
     r.conf = l.c;
     r.warnings = (struct conf_list){l.warnings.v, l.warnings.n};
     err_t e = answer(&l);
-    if (e == NULL || r.help || r.version || r.print_docs) {
+    if (e == NULL || r.help || r.version || r.print_docs || r.openapi) {
         *ret = r;
         return NULL;
     }

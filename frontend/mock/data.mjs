@@ -9,6 +9,7 @@ export const uuid = (text) => {
   return `${h.slice(0, 8)}-${h.slice(8, 12)}-7${h.slice(13, 16)}-8${h.slice(17, 20)}-${h.slice(20, 32)}`;
 };
 const sha = (text) => hex(`commit ${text}`, 40);
+const why = (message) => ({ code: "STATUS", object: null, message });
 
 export const PERMISSIONS = ["application:read", "application:create", "application:update", "application:delete", "application:sync", "application:rollback", "container:read", "container:start", "container:stop", "container:restart", "container:logs", "container:inspect", "container:inspect-env", "node:read", "node:create", "node:update", "node:delete", "repository:read", "repository:create", "repository:update", "repository:delete", "user:read", "user:create", "user:update", "user:delete", "role:read", "binding:create", "binding:delete", "event:read", "deployment:read", "node:use", "project:read", "audit:read", "task:read", "task:cancel"];
 
@@ -69,16 +70,16 @@ const app = (name, r, health, sync, extra = {}) => ({
   version: 12,
   ...extra,
 });
-const missing = { lastDeployment: null, sync: { status: "OutOfSync", desiredCommit: sha("docs"), deployedCommit: null, comparedAt: at(1), reasons: ["never deployed"] } };
+const missing = { lastDeployment: null, sync: { status: "OutOfSync", desiredCommit: sha("docs"), deployedCommit: null, comparedAt: at(1), reasons: [why("never deployed")] } };
 export const applications = [
   app("storefront", repositories[0], "Healthy", "Synced"),
-  app("checkout", repositories[0], "Healthy", "OutOfSync", { syncPolicy: { automated: false, prune: false, selfHeal: false }, sync: { status: "OutOfSync", desiredCommit: sha("shop"), deployedCommit: sha("shop before"), comparedAt: at(0.2), reasons: ["2 services differ from commit 5b1c2aa", "api: image tag changed", "worker: environment changed"] } }),
-  app("search-indexer", repositories[0], "Degraded", "Synced", { health: { status: "Degraded", reasons: ["worker-1 restarted 6 times in 10 min, last exit code 137 (out of memory)"] } }),
+  app("checkout", repositories[0], "Healthy", "OutOfSync", { syncPolicy: { automated: false, prune: false, selfHeal: false }, sync: { status: "OutOfSync", desiredCommit: sha("shop"), deployedCommit: sha("shop before"), comparedAt: at(0.2), reasons: [why("2 services differ from commit 5b1c2aa"), why("api: image tag changed"), why("worker: environment changed")] } }),
+  app("search-indexer", repositories[0], "Degraded", "Synced", { health: { status: "Degraded", reasons: [why("worker-1 restarted 6 times in 10 min, last exit code 137 (out of memory)")] } }),
   app("invoices", repositories[0], "Unknown", "Unknown", { error: { code: "INVALID_YAML", message: "service \"pdf\" depends on undefined service \"renderer\"", details: { file: "deploy/invoices/compose.yaml", line: 31, column: 9 } } }),
   app("metrics", repositories[1], "Healthy", "Synced", { node: { id: nodes[1].id, name: "edge-1" }, environment: { name: "edge", variables: {} } }),
   app("gateway", repositories[1], "Healthy", "Synced", { node: { id: nodes[1].id, name: "edge-1" }, environment: { name: "edge", variables: {} } }),
   app("docs-site", repositories[2], "Missing", "OutOfSync", missing),
-  app("batch-report-generator-for-the-accounting-department", repositories[1], "Suspended", "Synced", { environment: { name: "staging", variables: {} }, health: { status: "Suspended", reasons: ["stopped by operator"] } }),
+  app("batch-report-generator-for-the-accounting-department", repositories[1], "Suspended", "Synced", { environment: { name: "staging", variables: {} }, health: { status: "Suspended", reasons: [why("stopped by operator")] } }),
 ];
 
 const SERVICES = { storefront: ["web", "api", "worker", "db", "cache"], checkout: ["api", "worker", "db"], "search-indexer": ["worker", "index"], invoices: ["pdf"], metrics: ["prometheus", "grafana"], gateway: ["proxy"], "docs-site": [], "batch-report-generator-for-the-accounting-department": ["report"] };

@@ -1,38 +1,33 @@
-// Makes src/api/schema.d.ts from the server's OpenAPI document and checks that every call of the UI exists there with
-// the query parameters it sends. Usage: node scripts/gen-api.mjs [FILE or URL]   (default: $OPENAPI, else a local server)
-import { readFileSync, writeFileSync } from "node:fs";
+// Makes src/api/openapi.d.ts from the server's OpenAPI document (`dockflow --openapi`): src/api/types.ts and routes.ts are
+// derived from it, so that tsc finds what the server and the UI do not agree on.
+//   node scripts/gen-api.mjs [FILE or URL]           default: $OPENAPI, else ../build/openapi.json, which ./dev build writes
+//   node scripts/gen-api.mjs --check FILE or URL     only compares: is the file there made from this document?
+import { createHash } from "node:crypto";
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
-import openapiTS, { astToString } from "openapi-typescript";
 
-const source = process.argv[2] ?? process.env.OPENAPI ?? "http://127.0.0.1:8080/api/v1/openapi.json";
-const text = /^https?:/.test(source) ? await (await fetch(source)).text() : readFileSync(source, "utf8");
-const document = JSON.parse(text);
-const out = fileURLToPath(new URL("../src/api/schema.d.ts", import.meta.url));
-writeFileSync(out, astToString(await openapiTS(document)));
+const args = process.argv.slice(2);
+const check = args[0] === "--check";
+const here = (path) => fileURLToPath(new URL(path, import.meta.url));
+const source = args[check ? 1 : 0] ?? process.env.OPENAPI ?? here("../../build/openapi.json");
+const out = process.env.OPENAPI_OUT ?? here("../src/api/openapi.d.ts");
+const remote = /^https?:/.test(source);
 
-const routes = readFileSync(new URL("../src/api/routes.ts", import.meta.url), "utf8");
-const shape = (path) => path.replace(/\{[^}]+\}/g, "{}");
-const known = new Map();
-for (const [path, item] of Object.entries(document.paths)) {
-  for (const [method, operation] of Object.entries(item)) {
-    const parameters = [...(item.parameters ?? []), ...(operation.parameters ?? [])];
-    known.set(`${method.toUpperCase()} ${shape(path.replace(/^\/api\/v1/, ""))}`, parameters.filter((p) => p.in === "query").map((p) => p.name));
-  }
+if (!remote && !existsSync(source)) {
+  console.error(`${source} is not there: \`./dev build\` writes it, or any server: dockflow --openapi`);
+  process.exit(1);
 }
-
-const problems = [];
-let checked = 0;
-for (const m of routes.matchAll(/"((?:GET|POST|PUT|PATCH|DELETE) [^"]+)":\s*\{([\s\S]*?)\n?\s*\};?\n(?=\s*"|\})/g)) {
-  const [, key, body] = m;
-  checked++;
-  const query = known.get(shape(key));
-  if (!query) {
-    problems.push(`${key} is not served`);
-    continue;
-  }
-  const sent = /query\?: \{([^}]*)\}/.exec(body)?.[1] ?? "";
-  for (const [, name] of sent.matchAll(/(\w+)\?:/g)) if (!query.includes(name)) problems.push(`${key} has no query parameter "${name}"`);
+const document = JSON.parse(remote ? await (await fetch(source)).text() : readFileSync(source, "utf8"));
+const made = createHash("sha256").update(JSON.stringify(document)).update(readFileSync(here("gen-api.mjs"))).digest("hex");
+const head = `// Made by scripts/gen-api.mjs: do not edit. ${made}\n`;
+const same = existsSync(out) && readFileSync(out, "utf8").startsWith(head);
+if (check) {
+  console.log(same ? "contract: the UI was made for this document" : "contract: the UI was made for another document");
+  process.exit(same ? 0 : 1);
 }
-for (const p of problems) console.error(`contract: ${p}`);
-console.log(`contract: ${checked} calls, ${problems.length} problems`);
-process.exit(problems.length ? 1 : 0);
+// An equal file keeps its time: nothing is built again because of it.
+if (!same) {
+  const { default: openapiTS, astToString } = await import("openapi-typescript");
+  writeFileSync(out, head + astToString(await openapiTS(document, { defaultNonNullable: false })));
+}
+console.log(`contract: ${Object.keys(document.paths).length} paths, ${same ? "as before" : "types made"}`);

@@ -53,9 +53,12 @@ def kind_of(value):
 
 
 def against(document, schema, value, at=""):
-    """What in an answer is not as its schema says: other types, words outside an enumeration, fields nobody wrote down."""
+    """What in an answer is not as its schema says: other types, words outside an enumeration, fields nobody wrote down, and
+    fields that it says are always there and are not: the types of the UI are made from it."""
     if "$ref" in schema:
         schema = document["components"]["schemas"][schema["$ref"].rpartition("/")[2]]
+    if "anyOf" in schema:
+        return min((against(document, one, value, at) for one in schema["anyOf"]), key=len)
     types = schema.get("type", [])
     types = types if isinstance(types, list) else [types]
     kind = kind_of(value)
@@ -63,7 +66,7 @@ def against(document, schema, value, at=""):
         return [f"{at}: {kind}, not {types}"]
     if value is not None and "enum" in schema and value not in schema["enum"]:
         return [f"{at}: {value!r} is not one of {schema['enum']}"]
-    out = []
+    out = [f"{at}/{k} is missing" for k in schema.get("required", []) if isinstance(value, dict) and k not in value]
     for k, v in (value.items() if isinstance(value, dict) else ()):
         more = schema.get("additionalProperties")
         if k in schema.get("properties", {}):

@@ -183,7 +183,7 @@ export async function listAll<K extends ListKey>(
   let cursor: string | undefined;
   for (let i = 0; i < pages; i++) {
     const query = { ...(args as RawArgs).query, limit: 200, cursor };
-    const page = (await call(route, { ...args, query } as Args<K>)) as Page<Item<K>>;
+    const page = (await call(route, { ...args, query } as Args<K> & { signal?: AbortSignal })) as Page<Item<K>>;
     items.push(...page.items);
     if (!page.next) return { items, truncated: false };
     cursor = page.next;

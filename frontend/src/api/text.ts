@@ -1,15 +1,14 @@
 import type { Application, Reason } from "./types";
 
-/** One sentence for a reason, whichever form the server used. */
+/** One sentence for a reason. */
 export function reasonText(reason: Reason): string {
-  if (typeof reason === "string") return reason;
   return reason.object && !reason.message.includes(reason.object) ? `${reason.object}: ${reason.message}` : reason.message;
 }
 
 /** Why an application is not fine, each sentence once: health and sync may share their list. */
 export function reasonsOf(app: Application): string[] {
-  const health = app.health.status === "Healthy" ? [] : (app.health.reasons ?? []);
-  const sync = app.sync.status === "Synced" ? [] : (app.sync.reasons ?? []);
+  const health = app.health.status === "Healthy" ? [] : app.health.reasons;
+  const sync = app.sync.status === "Synced" ? [] : app.sync.reasons;
   return [...new Set([...health, ...sync].map(reasonText))];
 }
 
@@ -19,16 +18,9 @@ export function activeOperation(app: Application): Application["operation"] {
   return op && (op.state === "running" || op.state === "queued") ? op : null;
 }
 
-/** A person's or service's name from the forms the contract allows. */
-export function actorName(actor: string | { id?: string; name?: string; username?: string } | null | undefined): string {
-  if (!actor) return "system";
-  if (typeof actor === "string") return actor;
-  return actor.name ?? actor.username ?? actor.id ?? "system";
-}
-
-export function errorText(error: { message: string } | string | null | undefined): string | null {
-  if (!error) return null;
-  return typeof error === "string" ? error : error.message;
+/** The name of who did something; what nobody asked for the server did. */
+export function actorName(actor: { id: string | null; name: string | null } | null): string {
+  return actor?.name ?? actor?.id ?? "system";
 }
 
 /** "compose.yaml:14:3" from an error's place; null when it has none. */

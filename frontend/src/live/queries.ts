@@ -1,7 +1,7 @@
 import { keepPreviousData, queryOptions, useQuery } from "@tanstack/react-query";
 import { useEffect } from "react";
 import { call, listAll, type Listing } from "@/api/client";
-import { refsOf, type SchemaSet } from "@/api/schema";
+import { refsOf, type Schema, type SchemaSet } from "@/api/schema";
 import type { Application, Container, Node, Repository, Task } from "@/api/types";
 import { listen } from "./bind";
 import { reconcile, useLive, type Kind } from "./store";
@@ -37,7 +37,7 @@ async function freshOne<T extends { id: string }>(kind: Kind, load: () => Promis
 async function loadSchema(name: string, signal: AbortSignal): Promise<SchemaSet> {
   const all: SchemaSet["all"] = {};
   for (let next = [name]; next.length; ) {
-    const read = await Promise.all(next.map((kind) => call("GET /schemas/{kind}", { path: { kind }, signal })));
+    const read = await Promise.all(next.map((kind) => call("GET /schemas/{kind}", { path: { kind }, signal }) as Promise<Schema>));
     next.forEach((kind, i) => (all[kind] = read[i] ?? {}));
     next = [...new Set(read.flatMap(refsOf))].filter((kind) => !all[kind]);
   }

@@ -132,7 +132,7 @@ function takeProgress(next: LiveState, event: LiveEvent): void {
 
 function takeActivity(next: LiveState, event: LiveEvent): void {
   const p = (event.payload ?? {}) as Partial<Activity> & { name?: string };
-  const object = p.object ?? (event.object ? { ...event.object, name: p.name ?? "" } : null);
+  const object = p.object ?? { kind: "", id: "", ...event.object, name: p.name ?? "" };
   const entry: Activity = { seq: p.seq ?? event.seq, topic: p.topic ?? event.topic, object, actor: p.actor ?? null, text: p.text ?? event.topic, time: p.time ?? event.time, details: p.details ?? null };
   if (next.activity.some((a) => a.seq === entry.seq)) return;
   next.activity = [entry, ...next.activity].sort((a, b) => b.seq - a.seq).slice(0, ACTIVITY_KEEP);

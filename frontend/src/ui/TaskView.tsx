@@ -1,7 +1,7 @@
 import { Alert, Box, Button, LinearProgress } from "@mui/material";
 import { useQuery } from "@tanstack/react-query";
 import { call } from "@/api/client";
-import { actorName, errorText } from "@/api/text";
+import { actorName } from "@/api/text";
 import type { Task, TaskStep } from "@/api/types";
 import { queries, useTopics } from "@/live/queries";
 import { Facts, Id, RelTime, useNow } from "./atoms";
@@ -69,7 +69,7 @@ export function Steps({ steps }: { steps: (TaskStep & { hint?: string })[] }) {
           <Box sx={{ flex: 1, minWidth: 0, color: s.state === "pending" || s.state === "queued" ? "var(--df-muted)" : undefined }}>
             {s.title}
             <span className="df-hidden"> ({s.state})</span>
-            {s.error && <Box sx={{ color: "var(--df-bad)", fontSize: 12.5, overflowWrap: "anywhere" }}>{errorText(s.error)}</Box>}
+            {s.error && <Box sx={{ color: "var(--df-bad)", fontSize: 12.5, overflowWrap: "anywhere" }}>{s.error.message}</Box>}
           </Box>
           <Box sx={{ color: "var(--df-muted)", fontSize: 12 }}>
             <Elapsed from={s.startedAt} to={s.finishedAt} />

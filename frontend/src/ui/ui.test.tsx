@@ -93,7 +93,7 @@ describe("forms and lists", () => {
   });
 
   it("merges fetched and live activity without doubles", () => {
-    const a = (seq: number) => ({ seq, topic: "t", object: null, actor: null, text: "", time: "", details: null });
+    const a = (seq: number) => ({ seq, topic: "t", object: { kind: "node", id: "n", name: "local" }, actor: null, text: "", time: "", details: null });
     expect(mergeActivity([a(2), a(1)], [a(3), a(2)]).map((x) => x.seq)).toEqual([3, 2, 1]);
   });
 });

@@ -275,6 +275,8 @@ static void test_flags(void **state) {
     assert_true(r.check_config && r.version && !r.help && !r.print_docs);
     assert_null(load("broken: 1", NULL, ARGS("--help"), &r)); /* help is not refused for a broken file */
     assert_true(r.help);
+    assert_null(load("broken: 1", NULL, ARGS("--openapi"), &r)); /* nor is the document */
+    assert_true(r.openapi && !r.help);
 }
 
 static void test_local_paths_need_dev_mode(void **state) {

@@ -17,6 +17,7 @@ static const char APP[] =
     "\"n\":{\"type\":\"number\",\"minimum\":1,\"maximum\":5},"
     "\"text\":{\"type\":\"string\",\"minLength\":2,\"maxLength\":3},"
     "\"set\":{\"type\":\"array\",\"uniqueItems\":true,\"minItems\":1},"
+    "\"other\":{\"anyOf\":[{\"$ref\":\"#/components/schemas/Env\"},{\"type\":\"null\"},{\"type\":\"integer\",\"minimum\":3}]},"
     "\"fixed\":{\"const\":\"x\"}}}";
 static const char ENV[] =
     "{\"type\":\"object\",\"properties\":{\"vars\":{\"type\":\"array\",\"items\":{\"type\":\"object\","
@@ -39,6 +40,11 @@ static void table(void **state) {
         {"{\"name\":\"a\",\"env\":{}}", "ok"},
         {"{\"name\":\"a\",\"env\":{\"vars\":[{\"k\":\"x\",\"v\":[1,{\"a\":2}]}]},\"id\":null,\"n\":2.5,\"fixed\":\"x\"}",
          "ok"},
+        {"{\"name\":\"a\",\"env\":{},\"other\":{\"vars\":[{\"k\":\"x\"}]}}", "ok"},
+        {"{\"name\":\"a\",\"env\":{},\"other\":null}", "ok"},
+        {"{\"name\":\"a\",\"env\":{},\"other\":3}", "ok"},
+        {"{\"name\":\"a\",\"env\":{},\"other\":2}", "SCHEMA_VIOLATION /other"},
+        {"{\"name\":\"a\",\"env\":{},\"other\":{\"vars\":[{}]}}", "SCHEMA_VIOLATION /other"},
         {"[]", "SCHEMA_VIOLATION "},
         {"null", "SCHEMA_VIOLATION "},
         {"{}", "MISSING_REQUIRED_FIELD /name"},

@@ -52,7 +52,7 @@ function useItems(onClose: () => void, onHelp: () => void): Item[] {
       { id: `app:${a.id}`, group: "Applications", label: a.name, hint: a.node?.name, icon: <Boxes size={16} />, chip: <StatusChip status={a.health.status} plain />, run: go(`/applications/${a.id}`) },
       { id: `log:${a.id}`, group: "Actions", label: `Plan and sync ${a.name}`, icon: <Boxes size={16} />, run: go(`/applications/${a.id}?sync=open`) },
     ]),
-    ...(containers?.items ?? []).map((c): Item => ({ id: `container:${c.id}`, group: "Containers", label: c.name, hint: c.image, icon: <Container size={16} />, chip: <StatusChip status={`container:${c.state}`} plain />, run: go(`/containers/${c.id}`) })),
+    ...(containers?.items ?? []).map((c): Item => ({ id: `container:${c.id}`, group: "Containers", label: c.name, hint: c.image ?? undefined, icon: <Container size={16} />, chip: <StatusChip status={`container:${c.state}`} plain />, run: go(`/containers/${c.id}`) })),
     ...(nodes?.items ?? []).map((n): Item => ({ id: `node:${n.id}`, group: "Nodes", label: n.name, icon: <Server size={16} />, chip: <StatusChip status={n.state} plain />, run: go(`/nodes?node=${n.id}`) })),
     ...(repositories?.items ?? []).map((r): Item => ({ id: `repo:${r.id}`, group: "Repositories", label: r.name, hint: r.url, icon: <GitBranch size={16} />, run: go(`/repositories?repository=${r.id}`) })),
     ...NAV.filter((n) => !n.permission || can(n.permission)).map((n): Item => ({ id: `page:${n.to}`, group: "Pages", label: n.label, icon: n.icon, run: go(n.to) })),

@@ -29,8 +29,8 @@ function Chips({ app, plain }: { app: Application; plain?: boolean }) {
   if (app.error && app.health.status === "Unknown") return <span><StatusChip status="error" plain={plain} title={app.error.message} /></span>;
   return (
     <Box component="span" sx={{ display: "inline-flex", gap: plain ? 1.5 : 0.75, flexWrap: "wrap" }}>
-      <StatusChip of="Health" status={app.health.status} live={!!activeOperation(app)} plain={plain} title={(app.health.reasons ?? []).map(reasonText).join("\n")} />
-      <StatusChip of="Sync" status={app.sync.status} plain={plain} title={(app.sync.reasons ?? []).map(reasonText).join("\n")} />
+      <StatusChip of="Health" status={app.health.status} live={!!activeOperation(app)} plain={plain} title={app.health.reasons.map(reasonText).join("\n")} />
+      <StatusChip of="Sync" status={app.sync.status} plain={plain} title={app.sync.reasons.map(reasonText).join("\n")} />
     </Box>
   );
 }

@@ -1,6 +1,6 @@
 import { Alert, Box, Button } from "@mui/material";
 import { useQuery } from "@tanstack/react-query";
-import { GitCommitHorizontal, History, RefreshCw, RotateCcw, Webhook, Bot, User, HeartPulse } from "lucide-react";
+import { GitCommitHorizontal, History, RotateCcw, Webhook, Bot, User, HeartPulse } from "lucide-react";
 import { useState, type ReactNode } from "react";
 import { call } from "@/api/client";
 import { activeOperation, actorName, placeText } from "@/api/text";
@@ -23,7 +23,6 @@ const TRIGGERS: Record<Deployment["trigger"], [string, ReactNode]> = {
   manual: ["manual", <User key="i" size={13} />],
   api: ["manual, by API", <Bot key="i" size={13} />],
   auto: ["automatic", <Bot key="i" size={13} />],
-  poll: ["poll", <RefreshCw key="i" size={13} />],
   webhook: ["webhook", <Webhook key="i" size={13} />],
   rollback: ["rollback", <RotateCcw key="i" size={13} />],
   selfHeal: ["self-heal", <HeartPulse key="i" size={13} />],
@@ -31,7 +30,8 @@ const TRIGGERS: Record<Deployment["trigger"], [string, ReactNode]> = {
 
 const shortImage = (ref: string) => (ref.startsWith("sha256:") ? ref.slice(7, 19) : ref);
 const imageText = (ref: string | null): ReactNode => (!ref ? "unknown" : /^(sha256:)?[0-9a-f]{40,}$/.test(ref) ? <Id value={ref} label="image digest" /> : <span className="df-mono">{ref}</span>);
-const subject = (d: Deployment) => d.commit?.message?.split("\n")[0] || "no commit message";
+const shortSha = (d: Deployment) => d.commit.sha?.slice(0, 12) ?? "no commit";
+const subject = (d: Deployment) => d.commit.message?.split("\n")[0] || "no commit message";
 
 function Entry({ d, current, last, onOpen, onRollback }: { d: Deployment; current: boolean; last: boolean; onOpen: () => void; onRollback?: () => void }) {
   const [trigger, icon] = TRIGGERS[d.trigger] ?? [d.trigger, null];
@@ -65,7 +65,7 @@ function Entry({ d, current, last, onOpen, onRollback }: { d: Deployment; curren
             <StatusChip status={d.status} live plain />
             <Box component="span" sx={{ display: "inline-flex", alignItems: "center", gap: 0.5 }}>
               <GitCommitHorizontal size={13} />
-              <span className="df-mono">{d.commit?.sha.slice(0, 12)}</span>
+              <span className="df-mono">{shortSha(d)}</span>
             </Box>
             <Box component="span" sx={{ display: "inline-flex", alignItems: "center", gap: 0.5 }}>
               {icon}
@@ -106,7 +106,7 @@ function DeploymentPeek({ id, onClose, action }: { id: string; onClose: () => vo
           )}
           <Facts
             rows={[
-              ["Commit", <Id key="c" value={d.commit.sha} label="commit" />],
+              ["Commit", d.commit.sha ? <Id key="c" value={d.commit.sha} label="commit" /> : "none"],
               ["Message", subject(d)],
               ["Author", d.commit.author ?? "unknown"],
               ["Trigger", `${TRIGGERS[d.trigger]?.[0] ?? d.trigger}${d.user ? `, ${actorName(d.user)}` : ""}`],
@@ -176,8 +176,8 @@ export default function HistoryTab({ app }: { app: Application }) {
             </span>
             <Facts
               rows={[
-                ["Now", <span key="n" className="df-mono">{`${current?.commit.sha.slice(0, 12) ?? "none"} ${current ? subject(current) : ""}`}</span>],
-                ["Then", <span key="t" className="df-mono">{`${target.commit.sha.slice(0, 12)} ${subject(target)}`}</span>],
+                ["Now", <span key="n" className="df-mono">{current ? `${shortSha(current)} ${subject(current)}` : "none"}</span>],
+                ["Then", <span key="t" className="df-mono">{`${shortSha(target)} ${subject(target)}`}</span>],
                 ...images.map(([s, digest]): [string, ReactNode] => [s, <span key={s} className="df-mono">{digest ? shortImage(digest) : "unknown"}{current?.images?.[s] === digest ? " (unchanged)" : ""}</span>]),
               ]}
             />

@@ -14,14 +14,12 @@ export default function ManifestTab({ app }: { app: Application }) {
   const [format, setFormat] = useUrlState("format", "yaml");
   const [file, setFile] = useUrlState("file", "rendered");
   const [line] = useUrlState("line");
-  const files = (Array.isArray(data?.files) ? data.files : []).map((f) => (typeof f === "string" ? { path: f, content: undefined } : f)).filter((f) => f.content !== undefined);
+  const files = (data?.files ?? []).filter((f) => f.content !== undefined);
   const source = files.find((f) => f.path === file);
   const text = useMemo(() => {
     if (!data) return "";
     if (source?.content !== undefined) return source.content;
-    const rendered = data.rendered ?? data.project;
-    if (typeof rendered === "string") return rendered;
-    return format === "yaml" ? toYaml(rendered) : JSON.stringify(rendered, null, 2);
+    return format === "yaml" ? toYaml(data.rendered) : JSON.stringify(data.rendered, null, 2);
   }, [data, source, format]);
   if (error && !data) return <ErrorState error={error} what="The manifest could not be rendered" retry={() => void refetch()} />;
   if (!data) return <RowsSkeleton rows={12} height={20} />;

@@ -93,9 +93,9 @@ interface Props {
 export function PlanView({ plan, grouped, off, onToggle }: Props) {
   return (
     <Box sx={{ display: "grid", gap: 1.5 }}>
-      {(plan.warnings ?? []).map((w, i) => (
+      {plan.warnings.map((w, i) => (
         <Alert key={i} severity="warning">
-          {typeof w === "string" ? w : w.message}
+          {w}
         </Alert>
       ))}
       {grouped.destructive.length > 0 && (

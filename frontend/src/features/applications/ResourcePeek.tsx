@@ -36,8 +36,6 @@ function detail(key: string, value: unknown): React.ReactNode {
   return valueText(value);
 }
 
-const syncOf = (node: ResourceNode) => (typeof node.sync === "string" ? node.sync : node.sync?.status);
-
 function ServiceChanges({ app, service }: { app: Application; service: string }) {
   const { data, error } = useQuery(queries.diff(app.id));
   if (error) return <Box sx={{ color: "var(--df-muted)" }}>The comparison is not available: {error.message}</Box>;
@@ -54,7 +52,7 @@ function useProvenance(app: Application, node: ResourceNode): Provenance | null 
   return useMemo(() => {
     if (error) return null;
     if (!manifest || !yaml) return undefined;
-    const files = (Array.isArray(manifest.files) ? manifest.files : []).flatMap((f): SourceFile[] => (typeof f === "object" && f.content !== undefined ? [{ file: f.path, text: f.content, find: (pointer) => yaml.linesOf(f.content ?? "", pointer) }] : []));
+    const files = manifest.files.flatMap((f): SourceFile[] => (f.content !== undefined ? [{ file: f.path, text: f.content, find: (pointer) => yaml.linesOf(f.content ?? "", pointer) }] : []));
     return provenanceOf(node, manifest, files, app);
   }, [manifest, error, yaml, node, app]);
 }
@@ -100,7 +98,7 @@ export function ResourcePeek({ app, node, all, onClose, onOpen }: { app: Applica
   const tabs = ["summary", ...(containerId ? ["logs"] : []), ...(node.kind === "service" ? ["diff"] : []), ...(from ? ["source"] : []), "yaml"];
   const shown = tabs.includes(tab) ? tab : "summary";
   const kids = all.filter((n) => n.parentIds.includes(node.id));
-  const sync = syncOf(node);
+  const sync = node.sync;
   return (
     <Peek
       open

@@ -68,7 +68,7 @@ export function SyncDialog({ app, onClose }: { app: Application; onClose: () => 
     setOff(next);
   };
   const start = async () => {
-    const body = { prune, force, services, revision: plan?.commit?.sha, ...(adopt ? { adopt } : {}) };
+    const body = { prune, force, services, revision: plan?.commit?.sha ?? undefined, ...(adopt ? { adopt } : {}) };
     const done = await run(`Sync of ${app.name}`, () =>
       call("POST /applications/{id}/sync", { path: { id: app.id }, body }).catch((e: unknown) => {
         if (foreignOf(e)) setRefused(e as ApiError);
@@ -84,7 +84,7 @@ export function SyncDialog({ app, onClose }: { app: Application; onClose: () => 
         {plan?.commit && (
           <Box sx={{ display: "flex", gap: 1, alignItems: "center", fontSize: 13, color: "var(--df-muted)", flexWrap: "wrap" }}>
             <GitCommitHorizontal size={16} />
-            <span className="df-mono">{plan.commit.sha.slice(0, 12)}</span>
+            <span className="df-mono">{plan.commit.sha?.slice(0, 12)}</span>
             <Box component="span" sx={{ color: "var(--df-text)" }}>
               {plan.commit.message?.split("\n")[0]}
             </Box>

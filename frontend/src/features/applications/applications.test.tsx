@@ -6,8 +6,8 @@ import { chosenServices, groupPlan } from "./plan";
 import { PlanView } from "./PlanView";
 import { place, visible, withServiceHealth } from "./treeLayout";
 
-const op = (id: string, service: string | null, more: Partial<PlanOp> = {}): PlanOp => ({ id, kind: "create", service, object: id, title: `Create ${id}`, cause: [], dependsOn: [], reversible: true, destructive: false, ...more });
-const plan = (ops: PlanOp[]): Plan => ({ id: "p", applicationId: "a", revision: "r", commit: null, empty: false, ops, warnings: ["mind the gap"] });
+const op = (id: string, service: string | null, more: Partial<PlanOp> = {}): PlanOp => ({ id, kind: "create", service, object: id, title: `Create ${id}`, cause: [], dependsOn: [], phase: 0, reversible: true, destructive: false, ...more });
+const plan = (ops: PlanOp[]): Plan => ({ id: "p", applicationId: "a", revision: "r", project: "shop", empty: false, ops, warnings: ["mind the gap"] });
 
 const sample = plan([
   op("pull-api", "api", { kind: "pull", cause: [{ code: "IMAGE_CHANGED", message: "the image tag changed", path: "services.api.image", from: "api:1", to: "api:2", file: "compose.yaml", line: 14 }] }),
@@ -47,7 +47,7 @@ describe("plan", () => {
 });
 
 describe("tree", () => {
-  const node = (id: string, kind: ResourceNode["kind"], parentIds: string[], status: "Healthy" | "Degraded" | null = "Healthy"): ResourceNode => ({ id, kind, name: id, parentIds, health: status && { status }, sync: null, details: {} });
+  const node = (id: string, kind: ResourceNode["kind"], parentIds: string[], status: "Healthy" | "Degraded" | null = "Healthy"): ResourceNode => ({ id, kind, name: id, parentIds, health: status ? { status, reason: null } : undefined, details: {} });
   const nodes = [node("app", "application", []), node("api", "service", ["app"]), node("web", "service", ["app"], "Degraded"), node("api-1", "container", ["api"]), node("web-1", "container", ["web"], "Degraded"), node("net", "network", ["api", "web"])];
   const view = { layers: new Set<ResourceNode["kind"]>(), closed: new Set<string>(), hideHealthy: false };
 
@@ -74,7 +74,7 @@ describe("tree", () => {
   });
 
   it("gives a service the health of its worst container, or says that there is none", () => {
-    const bare = [{ ...node("api", "service", ["app"]), health: null }, { ...node("web", "service", ["app"]), health: null }, node("api-1", "container", ["api"]), node("api-2", "container", ["api"], "Degraded")];
+    const bare = [{ ...node("api", "service", ["app"]), health: undefined }, { ...node("web", "service", ["app"]), health: undefined }, node("api-1", "container", ["api"]), node("api-2", "container", ["api"], "Degraded")];
     const of = (id: string) => withServiceHealth(bare).find((n) => n.id === id)?.health?.status;
     expect([of("api"), of("web")]).toEqual(["Degraded", "Missing"]);
   });

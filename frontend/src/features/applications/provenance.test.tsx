@@ -23,9 +23,9 @@ networks:
 const OVER = "services:\n  web:\n    ports: [\"80:80\"]\n";
 const file = (path: string, text: string): SourceFile => ({ file: path, text, find: (p) => linesOf(text, p) });
 const files = [file("compose.yaml", BASE), file("prod/compose.yaml", OVER)];
-const manifest: Manifest = { files: [], rendered: { networks: { back: { name: "shop_back" } } } };
+const manifest: Manifest = { commit: "c0ffee", files: [], rendered: { networks: { back: { name: "shop_back" } } } };
 const app = { id: "a", name: "shop", environment: { name: "prod", variables: { TAG: "1" } }, node: { id: "n", name: "local" }, syncPolicy: { automated: false, prune: false, selfHeal: false } } as unknown as Application;
-const node = (id: string, kind: ResourceNode["kind"], name: string, parentIds: string[] = []): ResourceNode => ({ id, kind, name, parentIds, health: null, sync: null, details: {} });
+const node = (id: string, kind: ResourceNode["kind"], name: string, parentIds: string[] = []): ResourceNode => ({ id, kind, name, parentIds, details: {} });
 
 describe("provenance", () => {
   it("names file and line of a service in each file that describes it, and where its variables come from", () => {

@@ -1,6 +1,6 @@
 import type { Application } from "@/api/types";
 import { parseVariables, variablesText } from "@/ui/forms/errors";
-import { withValue, type Model } from "@/ui/forms/merge";
+import { headed, partOf, put, textOf, withValue, type Model } from "@/ui/forms/merge";
 import type { Shape } from "@/ui/forms/useModelForm";
 import { isHidden } from "@/ui/hidden";
 
@@ -23,9 +23,6 @@ export interface NewSettings extends Settings {
   repositoryId: string;
 }
 
-const text = (v: unknown) => (typeof v === "string" ? v : "");
-const part = (v: unknown): Model => (typeof v === "object" && v !== null && !Array.isArray(v) ? (v as Model) : {});
-
 export const listOf = (lines: string): string[] =>
   lines
     .split("\n")
@@ -33,25 +30,19 @@ export const listOf = (lines: string): string[] =>
     .filter(Boolean);
 
 export function settingsOf(model: Model): Settings {
-  const environment = part(model.environment);
-  const policy = part(model.syncPolicy);
+  const environment = partOf(model.environment);
+  const policy = partOf(model.syncPolicy);
   return {
-    branch: text(model.branch),
-    path: text(model.path),
+    branch: textOf(model.branch),
+    path: textOf(model.path),
     composeFiles: (Array.isArray(model.composeFiles) ? model.composeFiles : []).join("\n"),
-    nodeId: text(model.nodeId),
-    environment: text(environment.name),
-    variables: variablesText(part(environment.variables)),
+    nodeId: textOf(model.nodeId),
+    environment: textOf(environment.name),
+    variables: variablesText(partOf(environment.variables)),
     automated: policy.automated === true,
     prune: policy.prune === true,
     selfHeal: policy.selfHeal === true,
   };
-}
-
-/** Sets a value that has a default: a key that is absent stays absent while the field says the default. */
-function put(model: Model, path: string[], value: unknown, none: boolean): Model {
-  const old = path.reduce<unknown>((m, key) => part(m)[key], model);
-  return none && old === undefined ? model : withValue(model, path, value);
 }
 
 export function layOver(s: Settings, base: Model): Model {
@@ -88,13 +79,8 @@ export const settingsShape: Shape<Settings> = { schema: "ApplicationUpdate", toF
 
 export const newShape: Shape<NewSettings> = {
   schema: "ApplicationCreate",
-  toFields: (m) => ({ ...settingsOf(m), name: text(m.name), projectId: text(m.projectId), repositoryId: text(m.repositoryId) }),
-  toModel: (s, base) => {
-    // The order people read it in; a missing id is a missing field, not an empty one.
-    const top: Model = { name: s.name || undefined, projectId: s.projectId || undefined, repositoryId: s.repositoryId || undefined };
-    const { name: _n, projectId: _p, repositoryId: _r, ...rest } = base;
-    return { ...Object.fromEntries(Object.entries(top).filter(([, v]) => v !== undefined)), ...layOver(s, rest) };
-  },
+  toFields: (m) => ({ ...settingsOf(m), name: textOf(m.name), projectId: textOf(m.projectId), repositoryId: textOf(m.repositoryId) }),
+  toModel: (s, base) => layOver(s, headed({ name: s.name, projectId: s.projectId, repositoryId: s.repositoryId }, base)),
   fields: { ...FIELDS, "/name": "name", "/projectId": "projectId", "/repositoryId": "repositoryId" },
   check,
   words: { ...words, "required /name": "Enter a name.", "required /projectId": "Choose a project.", "required /repositoryId": "Choose or connect a repository.", "format /name": "Lower-case letters, digits and inner dashes only." },

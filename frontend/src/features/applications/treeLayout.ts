@@ -46,7 +46,7 @@ export function withServiceHealth(nodes: ResourceNode[]): ResourceNode[] {
     if (n.kind !== "service" || n.health) return n;
     const own = nodes.filter((c) => c.kind === "container" && c.parentIds.includes(n.id) && c.health);
     const worst = own.sort((a, b) => severity(a.health?.status ?? "") - severity(b.health?.status ?? ""))[0];
-    const none = n.details?.replicas === 0 ? null : ({ status: "Missing", reason: "no container of this service exists" } as const);
+    const none = n.details?.replicas === 0 ? undefined : ({ status: "Missing", reason: "no container of this service exists" } as const);
     return { ...n, health: worst?.health ? { status: worst.health.status, reason: worst.health.reason ? `${worst.name}: ${worst.health.reason}` : null } : none };
   });
 }

@@ -40,9 +40,9 @@ const columns: Column<Container>[] = [
     primary: true,
     width: 130,
     sort: (c) => severity(status(c)),
-    cell: (c) => <StatusChip status={status(c)} live title={c.status} />,
+    cell: (c) => <StatusChip status={status(c)} live title={c.status ?? undefined} />,
   },
-  { id: "image", header: "Image", sort: (c) => c.image, cell: (c) => <span className="df-mono"><Middle text={c.image} max={34} /></span> },
+  { id: "image", header: "Image", sort: (c) => c.image ?? "", cell: (c) => <span className="df-mono"><Middle text={c.image ?? "unknown"} max={34} /></span> },
   {
     id: "application",
     header: "Application",

@@ -1,88 +1,31 @@
-import { Alert, Box, Button, Dialog, DialogActions, DialogContent, DialogTitle, TextField } from "@mui/material";
+import { Alert, Box, Button } from "@mui/material";
 import { useQuery, useQueryClient } from "@tanstack/react-query";
 import { Plus, Server } from "lucide-react";
 import { useState } from "react";
-import { useForm } from "react-hook-form";
 import { call } from "@/api/client";
 import type { Node, NodeTest } from "@/api/types";
 import { queries, useCan, useTopics } from "@/live/queries";
 import { Facts, Id, RelTime } from "@/ui/atoms";
 import { ConfirmDialog } from "@/ui/dialogs";
 import { bytes, plural } from "@/ui/format";
-import { applyErrors } from "@/ui/forms/errors";
 import { PageBody, PageHeader } from "@/ui/page";
 import { Peek } from "@/ui/peek";
 import { EmptyState, ErrorState, RowsSkeleton } from "@/ui/states";
 import { severity, StatusChip } from "@/ui/status";
 import { DataTable, type Column } from "@/ui/table";
-import { notify, notifyError } from "@/ui/toasts";
+import { notifyError } from "@/ui/toasts";
 import { useUrlState } from "@/ui/url";
+import { AddNode } from "./AddNode";
 
 const columns: Column<Node>[] = [
   { id: "name", header: "Name", primary: true, sort: (n) => n.name, cell: (n) => <Box component="span" sx={{ fontWeight: 600 }}>{n.name}</Box> },
   { id: "state", header: "State", primary: true, width: 150, sort: (n) => severity(n.state), cell: (n) => <StatusChip status={n.state} live title={n.stateReason ?? undefined} /> },
   { id: "url", header: "Address", cell: (n) => <span className="df-mono">{n.url}</span> },
-  { id: "engine", header: "Engine", width: 170, sort: (n) => n.engine?.version ?? "", cell: (n) => (n.engine ? `${n.engine.version} (API ${n.engine.apiVersion})` : "unknown") },
+  { id: "engine", header: "Engine", width: 170, sort: (n) => n.engine?.version ?? "", cell: (n) => (n.engine ? `${n.engine.version} (API ${n.engine.apiVersion ?? "unknown"})` : "unknown") },
   { id: "size", header: "Size", width: 150, sort: (n) => n.engine?.memory ?? 0, cell: (n) => (n.engine ? `${plural(n.engine.cpus, "CPU")}, ${bytes(n.engine.memory)}` : "unknown") },
   { id: "containers", header: "Containers", width: 130, align: "right", sort: (n) => n.containersRunning, cell: (n) => <span className="df-num">{n.containersRunning} of {n.containersTotal} run</span> },
   { id: "seen", header: "Last seen", width: 120, sort: (n) => n.lastSeenAt ?? "", cell: (n) => <RelTime time={n.lastSeenAt} /> },
 ];
-
-interface Fields {
-  name: string;
-  url: string;
-  ca: string;
-  cert: string;
-  key: string;
-}
-
-function AddDialog({ onClose }: { onClose: () => void }) {
-  const client = useQueryClient();
-  const [error, setError] = useState<string | null>(null);
-  const { register, handleSubmit, formState, watch, setError: setField } = useForm<Fields>({ defaultValues: { name: "", url: "", ca: "", cert: "", key: "" } });
-  const tls = /^(tcp|https):/.test(watch("url"));
-  const submit = handleSubmit(async ({ name, url, ca, cert, key }) => {
-    setError(null);
-    try {
-      await call("POST /nodes", { body: { name, url, tls: tls && ca ? { ca, cert, key } : undefined } });
-      await client.invalidateQueries({ queryKey: ["nodes"] });
-      notify({ severity: "success", title: `${name} was added`, text: "The connection is being made." });
-      onClose();
-    } catch (e) {
-      setError(applyErrors(e, (path, err) => setField(path.replace("tls.", "") as keyof Fields, err), ["name", "url", "tls.ca", "tls.cert", "tls.key"]));
-    }
-  });
-  const pem = (name: "ca" | "cert" | "key", label: string) => (
-    <TextField label={label} multiline minRows={2} maxRows={5} error={!!formState.errors[name]} helperText={formState.errors[name]?.message} slotProps={{ input: { sx: { fontFamily: "var(--df-mono)", fontSize: 12.5 } } }} {...register(name)} />
-  );
-  return (
-    <Dialog open onClose={onClose} maxWidth="sm" fullWidth>
-      <Box component="form" noValidate onSubmit={(e: React.FormEvent) => void submit(e)}>
-        <DialogTitle>Add a node</DialogTitle>
-        <DialogContent sx={{ display: "grid", gap: 2 }}>
-          {error && <Alert severity="error">{error}</Alert>}
-          <TextField sx={{ mt: 1 }} label="Name" autoFocus error={!!formState.errors.name} helperText={formState.errors.name?.message} {...register("name", { required: "Enter a name." })} />
-          <TextField label="Address" placeholder="tcp://10.0.0.5:2376" error={!!formState.errors.url} helperText={formState.errors.url?.message ?? "unix:///var/run/docker.sock or tcp://host:port"} {...register("url", { required: "Enter the engine's address." })} />
-          {tls && (
-            <>
-              {pem("ca", "Certificate authority (PEM)")}
-              {pem("cert", "Client certificate (PEM)")}
-              {pem("key", "Client key (PEM), stored encrypted")}
-            </>
-          )}
-        </DialogContent>
-        <DialogActions>
-          <Button color="inherit" onClick={onClose}>
-            Cancel
-          </Button>
-          <Button type="submit" variant="contained" loading={formState.isSubmitting}>
-            Add node
-          </Button>
-        </DialogActions>
-      </Box>
-    </Dialog>
-  );
-}
 
 function NodePeek({ node, onClose }: { node: Node; onClose: () => void }) {
   const can = useCan();
@@ -115,7 +58,7 @@ function NodePeek({ node, onClose }: { node: Node; onClose: () => void }) {
             ...(e
               ? ([
                   ["Engine", e.version],
-                  ["API", e.apiVersion],
+                  ["API", e.apiVersion ?? "unknown"],
                   ["System", `${e.os}/${e.arch}`],
                   ["CPUs", String(e.cpus)],
                   ["Memory", bytes(e.memory)],
@@ -184,7 +127,7 @@ export default function NodesPage() {
         </Box>
       )}
       {node && <NodePeek key={node.id} node={node} onClose={() => setOpen("")} />}
-      {adding && <AddDialog onClose={() => setAdding(false)} />}
+      {adding && <AddNode onClose={() => setAdding(false)} />}
     </PageBody>
   );
 }

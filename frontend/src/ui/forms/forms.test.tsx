@@ -2,7 +2,8 @@ import { QueryClient, QueryClientProvider } from "@tanstack/react-query";
 import { fireEvent, render, screen, waitFor } from "@testing-library/react";
 import { describe, expect, it, vi } from "vitest";
 import { ApiError } from "@/api/client";
-import { refsOf, validate, type Schema, type SchemaSet } from "@/api/schema";
+import { validate } from "@/api/schema";
+import { schemaSet } from "@/api/test-schemas";
 import { queries } from "@/live/queries";
 import { parseVariables, variablesText } from "./errors";
 import { changedKeys, equal, merge, withValue, type Model } from "./merge";
@@ -10,18 +11,6 @@ import { ModelSwitch, ModelYaml } from "./ModelSwitch";
 import { useModelForm, type Shape } from "./useModelForm";
 import { parseYaml, writeYaml } from "./yaml/document";
 
-// The server's own schemas, as it serves them.
-const files = import.meta.glob<Schema>("../../../../conf/schemas/*.json", { eager: true, import: "default" });
-
-function schemaSet(name: string): SchemaSet {
-  const all: Record<string, Schema> = {};
-  const read = (kind: string) => {
-    all[kind] = files[`../../../../conf/schemas/${kind}.json`] ?? {};
-    for (const next of refsOf(all[kind])) if (!all[next]) read(next);
-  };
-  read(name);
-  return { name, all };
-}
 const create = schemaSet("ApplicationCreate");
 const ID = "0190b6f2-0000-7000-8000-000000000001";
 const good = { name: "shop", projectId: ID, repositoryId: ID, environment: { name: "production", variables: { TAG: "1" } }, syncPolicy: { automated: true } };

@@ -73,3 +73,19 @@ export function withValue(model: Model, path: string[], value: unknown): Model {
 export function changedKeys(from: Model, to: Model): Model {
   return Object.fromEntries(Object.entries(to).filter(([key, value]) => !equal(value, from[key])));
 }
+
+/** What stands in a model, as the kind a field can show. */
+export const textOf = (v: unknown): string => (typeof v === "string" ? v : "");
+export const partOf = (v: unknown): Model => (typeof v === "object" && v !== null && !Array.isArray(v) ? (v as Model) : {});
+
+/** Sets a value that has a default: a key that is absent stays absent while the field says the default. */
+export function put(model: Model, path: string[], value: unknown, none: boolean): Model {
+  const old = path.reduce<unknown>((m, key) => partOf(m)[key], model);
+  return none && old === undefined ? model : withValue(model, path, value);
+}
+
+/** The keys that people read first, first; an empty text is a missing field, not an empty one. */
+export function headed(top: Record<string, string>, base: Model): Model {
+  const rest = Object.entries(base).filter(([key]) => !(key in top));
+  return Object.fromEntries([...Object.entries(top).filter(([, v]) => v), ...rest]);
+}

@@ -101,7 +101,7 @@ static bool wide_int(struct str s, double *ret) {
         return false;
     double v = 0;
     for (size_t i = 0; i < digits.n; i++) {
-        int c = digits.p[i];
+        int c = (unsigned char)digits.p[i];
         v = v * (hex ? 16 : 8) + (c <= '9' ? c - '0' : (c | 0x20) - 'a' + 10);
     }
     *ret = v;

@@ -20,8 +20,8 @@ err_t object_fits(const git_oid *oid, git_object_t type, size_t size) {
 
 static err_t lookup(git_repository *repo, const git_oid *oid, git_object **ret) {
     git_odb *odb = NULL;
-    git_object_t type;
-    size_t size;
+    git_object_t type = GIT_OBJECT_INVALID;
+    size_t size = 0;
     int rc = git_repository_odb(&odb, repo);
     if (rc == 0)
         rc = git_odb_read_header(&size, &type, odb, oid);

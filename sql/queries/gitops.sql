@@ -76,10 +76,12 @@ UPDATE applications SET current_job_id = NULL, sync_status = 'OutOfSync', health
 UPDATE applications SET current_job_id = NULL WHERE id = $1 AND current_job_id = $2;
 
 -- name: gitops_app_status
--- A comparison takes back what a comparison found wrong. What a sync failed for stays until one succeeds or nothing is left to do.
+-- A comparison takes back what a comparison found wrong. What a sync failed for stays until one succeeds, nothing is left to do, or
+-- another commit is wanted.
 WITH said AS (
     SELECT CASE WHEN $6::jsonb IS NOT NULL THEN status || jsonb_build_object('error', $6::jsonb, 'errorOf', 'comparison')
-                WHEN status->>'errorOf' = 'sync' AND $2 <> 'Synced' THEN status ELSE status - 'error' - 'errorOf' END AS status
+                WHEN status->>'errorOf' = 'sync' AND $2 <> 'Synced' AND desired_commit IS NOT DISTINCT FROM coalesce($5, desired_commit)
+                THEN status ELSE status - 'error' - 'errorOf' END AS status
       FROM applications WHERE id = $1
 )
 UPDATE applications a SET sync_status = $2, health_status = $3, status_reasons = $4::jsonb, desired_commit = coalesce($5, desired_commit),

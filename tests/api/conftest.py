@@ -188,8 +188,9 @@ class Server:
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
-@pytest.fixture(scope="session")
-def new_server():
+@contextlib.contextmanager
+def servers():
+    """A maker of servers that end, cleanly, with it."""
     made = []
 
     def make(database_url, settings=None, wait="ready", wrapper=()):
@@ -206,6 +207,12 @@ def new_server():
         server.remove()
     for code, log in codes:
         assert code == 0, f"the server ended with {code}\n{log}"
+
+
+@pytest.fixture(scope="session")
+def new_server():
+    with servers() as make:
+        yield make
 
 
 @pytest.fixture(scope="session")

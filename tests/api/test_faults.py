@@ -92,11 +92,11 @@ def named(rows, event, key="event"):
 # ---- PR3: the log's own outputs ---------------------------------------------------------------------
 
 @root_only
-def test_a_full_disk_under_the_log(new_server, new_database, small_disk):
+def test_a_full_disk_under_the_log(own_server, new_database, small_disk):
     """ENOSPC: said once in ten seconds elsewhere, and in the file with the count when there is room again; nothing else notices."""
     disk = small_disk("256k")
     file = disk.path / "server.log"
-    server = new_server(new_database().url, {"DOCKFLOW_LOG_FILE": str(file)})
+    server = own_server(new_database().url, {"DOCKFLOW_LOG_FILE": str(file)})
     until(lambda: named(entries(file), "boot.ready"))
     disk.fill()
     begin = time.monotonic()
@@ -116,10 +116,10 @@ def test_a_full_disk_under_the_log(new_server, new_database, small_disk):
     assert len(server.events("log.write_failed")) <= 1 + (time.monotonic() - begin) / 10
 
 
-def test_nobody_reads_stderr(new_server, new_database, tmp_path):
+def test_nobody_reads_stderr(own_server, new_database, tmp_path):
     """EPIPE: the reader of the log's pipe has gone."""
     file = tmp_path / "server.log"
-    server = new_server(new_database().url, {"DOCKFLOW_LOG_FILE": str(file)}, wrapper=("sh", "-c", 'exec "$0" 2>&1 | true; exit 7'), wait=None)
+    server = own_server(new_database().url, {"DOCKFLOW_LOG_FILE": str(file)}, wrapper=("sh", "-c", 'exec "$0" 2>&1 | true; exit 7'), wait=None)
     until(lambda: file.exists() and named(entries(file), "boot.ready"), 60)
     busy(server, 200)
     told = until(lambda: named(entries(file), "log.write_failed"))
@@ -129,10 +129,10 @@ def test_nobody_reads_stderr(new_server, new_database, tmp_path):
     assert server.process.wait(30) == 7
 
 
-def test_started_with_everything_closed(new_server, new_database, tmp_path):
+def test_started_with_everything_closed(own_server, new_database, tmp_path):
     """No stdin, stdout, stderr: none of the numbers becomes a socket or a file of ours, so a stray message harms nobody."""
     file = tmp_path / "server.log"
-    server = new_server(new_database().url, {"DOCKFLOW_LOG_FILE": str(file)}, wrapper=CLOSED)
+    server = own_server(new_database().url, {"DOCKFLOW_LOG_FILE": str(file)}, wrapper=CLOSED)
     assert ready(server) == 200
     assert [os.readlink(f"/proc/{server.process.pid}/fd/{n}") for n in (0, 1, 2)] == ["/dev/null"] * 3
     assert named(entries(file), "boot.ready")
@@ -160,10 +160,10 @@ needs_strace = pytest.mark.skipif(shutil.which("strace") is None, reason="no str
 
 
 @needs_strace
-def test_io_errors_under_the_log(new_server, new_database, tmp_path):
+def test_io_errors_under_the_log(own_server, new_database, tmp_path):
     """EIO."""
     file = tmp_path / "server.log"
-    server = new_server(new_database().url, {"DOCKFLOW_LOG_FILE": str(file)})
+    server = own_server(new_database().url, {"DOCKFLOW_LOG_FILE": str(file)})
     with injected(server, file, "write:error=EIO"):
         busy(server, 200)
         told = until(lambda: server.events("log.write_failed"))
@@ -178,9 +178,9 @@ def test_io_errors_under_the_log(new_server, new_database, tmp_path):
 @needs_strace
 @pytest.mark.parametrize("inject", ["accept4:error=EINTR:when=1+2", "accept4:error=ECONNABORTED:when=1+2", "accept4:error=ENFILE:when=1+7",
                                     "read:error=EINTR:when=1+3", "epoll_wait,epoll_pwait:error=EINTR:when=1+2", "write:error=EINTR:when=1+3"])
-def test_calls_that_fail_now_and_then(new_server, new_database, inject):
+def test_calls_that_fail_now_and_then(own_server, new_database, inject):
     """EINTR, ENFILE and the like: some connections are refused, never an answer that is wrong, never the end."""
-    server = new_server(new_database().url)
+    server = own_server(new_database().url)
     good = 0
     with injected(server, None, inject):
         for _ in range(40):
@@ -195,10 +195,10 @@ def test_calls_that_fail_now_and_then(new_server, new_database, inject):
 # ---- PR3: the data directory ------------------------------------------------------------------------
 
 @root_only
-def test_a_full_disk_under_the_repositories(new_server, new_database, docker_host, small_disk, repo):
+def test_a_full_disk_under_the_repositories(own_server, new_database, docker_host, small_disk, repo):
     """ENOSPC while fetching: the repository says so, everything else goes on, and with room it heals by itself."""
     disk = small_disk("24m")
-    server = new_server(new_database().url, {"DOCKFLOW_DATA_DIR": str(disk.path / "data"), "DOCKFLOW_SERVER_DEV_MODE": "true",
+    server = own_server(new_database().url, {"DOCKFLOW_DATA_DIR": str(disk.path / "data"), "DOCKFLOW_SERVER_DEV_MODE": "true",
                                              "DOCKFLOW_GIT_ALLOW_LOCAL_PATHS": "true", "DOCKER_HOST": docker_host})
     api = first_admin(server)
     project = conftest.make_org(api)["project"]
@@ -253,17 +253,24 @@ def test_no_descriptor_left(live_server, owner, docker):
     docker("rm", "-f", name)
 
 
+@pytest.fixture
+def own_server():
+    """Ends with its test: the database has only so many connections for servers that live on."""
+    with conftest.servers() as make:
+        yield make
+
+
 # ---- PR5: the wall clock jumps --------------------------------------------------------------------------
 
 FAKETIME = next(iter(sorted(pathlib.Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"))), None)
 
 
 @pytest.mark.skipif(FAKETIME is None or "asan" in str(PROGRAM), reason="no faketime, or a sanitizer that must be loaded first")
-def test_the_wall_clock_jumps(new_server, new_database, docker_host, docker, repo, tmp_path):
+def test_the_wall_clock_jumps(own_server, new_database, docker_host, docker, repo, tmp_path):
     """An hour and ten years forth and back, while it runs: sockets stay, jobs hold leases by the database's clock, people sign in."""
     clock = tmp_path / "clock"
     clock.write_text("+0")
-    server = new_server(new_database().url, {"LD_PRELOAD": str(FAKETIME), "FAKETIME_TIMESTAMP_FILE": str(clock), "FAKETIME_NO_CACHE": "1",
+    server = own_server(new_database().url, {"LD_PRELOAD": str(FAKETIME), "FAKETIME_TIMESTAMP_FILE": str(clock), "FAKETIME_NO_CACHE": "1",
                                              "FAKETIME_DONT_FAKE_MONOTONIC": "1", "DOCKFLOW_SERVER_DEV_MODE": "true",
                                              "DOCKFLOW_GIT_ALLOW_LOCAL_PATHS": "true", "DOCKER_HOST": docker_host})
     api = first_admin(server)
@@ -355,9 +362,9 @@ def nameserver(tmp_path):
 
 
 @root_only
-def test_a_resolver_that_hangs(new_server, new_database, docker_host, docker, nameserver):
+def test_a_resolver_that_hangs(own_server, new_database, docker_host, docker, nameserver):
     """128 names at once: nobody else waits, each lookup ends by its deadline, and with answers they all go on."""
-    server = new_server(new_database().url, {"DOCKER_HOST": docker_host, "DOCKFLOW_SERVER_DEV_MODE": "true"}, wrapper=nameserver.wrapper)
+    server = own_server(new_database().url, {"DOCKER_HOST": docker_host, "DOCKFLOW_SERVER_DEV_MODE": "true"}, wrapper=nameserver.wrapper)
     api = first_admin(server)
     home = unique("dns")
     docker("run", "-d", "--init", "--name", home, "busybox:local", "sleep", "10000")

@@ -60,7 +60,7 @@ lab_pg_start() {
     if ! lab_as_pg "$bin/pg_ctl" -D "$dir/data" status >/dev/null 2>&1; then
         # Only processes are killed here, never the machine: no fsync.
         lab_as_pg "$bin/pg_ctl" -D "$dir/data" -l "$dir/log" -w -t 60 \
-            -o "-k $dir -h '' -c fsync=off -c max_connections=200 -c shared_buffers=64MB" start >/dev/null ||
+            -o "-k $dir -h '' -c fsync=off -c max_connections=500 -c shared_buffers=64MB" start >/dev/null ||
             { tail -n 20 "$dir/log" >&2 && lab_die "PostgreSQL does not start"; }
     fi
     if [ -z "$(lab_psql -tAc "select 1 from pg_database where datname = 'dockflow'")" ]; then

@@ -113,7 +113,7 @@ class Server:
         self.url = f"http://127.0.0.1:{self.port}"
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="dfsrv-", dir="/tmp"))
         self.folder.chmod(0o755)  # the embedded PostgreSQL runs as another user
-        self.log_path = self.folder / "server.log"
+        self.log_path, self.kept_log = self.folder / "server.log", None
         self.settings = {
             "DOCKFLOW_LISTEN_HTTP": f"127.0.0.1:{self.port}",
             "DOCKFLOW_DATA_DIR": str(self.folder / "data"),
@@ -154,7 +154,7 @@ class Server:
         raise RuntimeError(f"{path} did not become {status}\n{self.log()[-4000:]}")
 
     def log(self):
-        return self.log_path.read_text(errors="replace")
+        return self.log_path.read_text(errors="replace") if self.kept_log is None else self.kept_log
 
     def rss_kib(self):
         with open(f"/proc/{self.process.pid}/status", encoding="ascii") as f:
@@ -185,6 +185,8 @@ class Server:
 
     def remove(self):
         self.stop()
+        if self.kept_log is None:
+            self.kept_log = self.log()  # test_zz_invariants.py reads it at the end
         shutil.rmtree(self.folder, ignore_errors=True)
 
 

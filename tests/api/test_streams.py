@@ -12,6 +12,7 @@ import httpx
 import pytest
 import websockets
 
+import conftest
 from conftest import PLATFORM, Api, first_admin, make_org, make_user, unique
 from live import SERVICE, application, ended, until
 
@@ -246,7 +247,8 @@ def test_a_viewer_that_stops_reading_is_closed_after_a_minute(owner, docker, liv
         assert 256 * 1024 <= max(queued) <= 1024 * 1024
         assert got == list(range(1, len(got) + 1)) and len(got) > 10000
         assert len(rss) > 50
-        assert max(rss[20:]) - rss[20] < 4096, rss
+        if "asan" not in str(conftest.PROGRAM):  # the sanitizer keeps freed memory for a while
+            assert max(rss[20:]) - rss[20] < 4096, rss
     with printing(owner, docker, script) as name:
         asyncio.run(go(name))
 

@@ -60,8 +60,7 @@ static err_t on_op(void *ctx, const struct op *op, enum op_state state, err_t er
 }
 
 static err_t on_networks(void *ctx, const struct json *removed) {
-    (void)ctx;
-    attempt.networks = removed ? json_clone(NOW, removed) : NULL;
+    attempt.networks = removed ? json_clone(ctx, removed) : NULL; /* the operation's own arena ends with it */
     return NULL;
 }
 
@@ -95,7 +94,7 @@ static err_t apply(struct world *w, const char *sha) {
                               .rights = &GUARD_NOBODY,
                               .deployment_id = "d1",
                               .deadline = deadline_in(SECONDS(90)),
-                              .hooks = {.on_op = on_op, .on_networks = on_networks, .on_log = on_log}};
+                              .hooks = {.on_op = on_op, .on_networks = on_networks, .on_log = on_log, .ctx = NOW}};
     struct json *images;
     err_t e = apply_plan(NOW, &conf, &images);
     docker_unref(w->d);

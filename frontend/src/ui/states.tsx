@@ -89,7 +89,7 @@ export function NoPermission({ error, permission }: { error?: ApiError; permissi
 
 export function RowsSkeleton({ rows = 6, height = 44 }: { rows?: number; height?: number }) {
   return (
-    <Box aria-busy="true" aria-label="Loading">
+    <Box role="status" aria-busy="true" aria-label="Loading">
       {Array.from({ length: rows }, (_, i) => (
         <Box key={i} sx={{ height, display: "flex", alignItems: "center", gap: 3, px: 2, borderBottom: "1px solid var(--df-line)" }}>
           <Skeleton width="22%" height={14} />

@@ -41,7 +41,7 @@ function Facts({ app }: { app: Application }) {
         {deployedCommit ? <Id value={deployedCommit} label="commit" /> : "not deployed"}
         {desiredCommit && desiredCommit !== deployedCommit && app.sync.status !== "Synced" && (
           <>
-            <span aria-label="wanted">→</span>
+            <span role="img" aria-label="wanted">→</span>
             <Id value={desiredCommit} label="wanted commit" />
           </>
         )}

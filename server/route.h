@@ -53,9 +53,9 @@ struct route {
 #define ROUTE(m, path, auth_, perm, fn, ...)                                                                           \
     { .method = HTTP_##m, .pattern = (path), .auth = (auth_), .permission = (perm), .handler = (fn), __VA_ARGS__ }
 
-/** handlers/routes.c registers each area's table at start, before listening. CHECKs rows (permission present, pattern legal). */
 /** Status of success: the row's own, or what its kind implies. */
 int route_good_status(const struct route *r);
+/** handlers/routes.c registers each area's table at start, before listening. CHECKs rows (permission present, pattern legal). */
 void routes_register(const struct route *rows, size_t n);
 /** All rows in registration order, for OpenAPI and tests. */
 const struct route *const *routes_all(size_t *ret_n);

@@ -61,8 +61,8 @@ struct observed_container {
     const char *revision;
     int64_t number, exit_code, created_s;
     bool oneoff, has_healthcheck;
-    const char **networks,
-        **network_ids; /* names, and beside them what the engine knows it attached to; ids may be NULL */
+    const char **networks;    /* names */
+    const char **network_ids; /* beside them: which network of that name it was attached to; NULL = not known */
     size_t n_networks;
     const char **mount_names; /* volumes mounted */
     size_t n_mount_names;
@@ -145,8 +145,7 @@ struct op {
     bool reversible, destructive;
     /** stop, rename, remove of an old container: it changes over to a network made anew, with all the others or not at all. */
     bool moved;
-    const char
-        *replaced_by; /* the same: container that an interrupted attempt has put in its place; NULL if there is none */
+    const char *replaced_by; /* the same: what an interrupted attempt has put in its place; NULL = nothing */
 };
 /** The tree of the commit appears to the loader as files below this directory. */
 #define SOURCE_ROOT "/repository"

@@ -57,9 +57,10 @@ void pg_free(struct pg *db); /* YIELDS if on a fiber: closes connections */
  * and has a queue of its own, so that a rush of requests cannot starve it. Free it before the first. */
 struct pg *pg_internal(struct pg *db);
 bool pg_ready(const struct pg *db);
-const char *
-pg_down_reason(const struct pg *db); /* NULL when ready; the server's words, for the log and for administrators */
-const char *pg_down_words(const struct pg *db); /* the same for anybody: names no host, user or database */
+/** NULL when ready; the server's words, for the log and for administrators. */
+const char *pg_down_reason(const struct pg *db);
+/** The same for anybody: names no host, user or database. */
+const char *pg_down_words(const struct pg *db);
 /** YIELDS until one connection is up. */
 MUST_CHECK err_t pg_wait_ready(struct pg *db, uint64_t deadline);
 
